@@ -1,0 +1,119 @@
+/**
+ * The Store port on LevelDB: classic-level in Node (one process per folder), IndexedDB through browser-level elsewhere.
+ * @module
+ */
+import { CoreError, type Store, type StoreRange } from '@parley/core'
+import { Level } from 'level'
+
+type Db = Level<string, Uint8Array>
+
+/** What classic-level has and browser-level has not. */
+type Native = {
+  compactRange?(start: string, end: string): Promise<void>
+  approximateSize?(start: string, end: string): Promise<number>
+}
+
+// Keys are ASCII; this sorts behind all of them.
+const lastKey = '\u007f'
+
+/** Opens or creates the store in `folder` (in browsers: the database of that name). */
+export async function openLevelStore(folder: string): Promise<Store> {
+  const db: Db = new Level(folder, { keyEncoding: 'utf8', valueEncoding: 'view' })
+  try {
+    await db.open()
+  } catch (error) {
+    throw openError(error)
+  }
+  return createStore(db)
+}
+
+function createStore(db: Db): Store {
+  // In browsers the two are absent: IndexedDB compacts by itself and tells no sizes.
+  const native = db as Native
+  return {
+    async get(key) {
+      const value = await attempt(() => db.get(key))
+      return plain(value)
+    },
+    async getMany(keys) {
+      const values = await attempt(() => db.getMany([...keys]))
+      return values.map(plain)
+    },
+    async batch(ops, { durable }) {
+      // `sync` is classic-level's option; browser-level ignores it, IndexedDB commits on its own terms.
+      await attempt(() => db.batch([...ops], { sync: durable } as object))
+    },
+    async *iterate(range) {
+      const iterator = db.iterator(levelRange(range))
+      try {
+        for (;;) {
+          const entries = await attempt(() => iterator.nextv(256))
+          if (entries.length === 0) return
+          for (const [key, value] of entries) yield [key, plain(value) as Uint8Array] as const
+        }
+      } finally {
+        await iterator.close()
+      }
+    },
+    async clear(range) {
+      await attempt(() => db.clear(levelRange(range)))
+    },
+    async compact(range) {
+      await attempt(async () => native.compactRange?.(range.gte ?? range.gt ?? '', range.lte ?? range.lt ?? lastKey))
+    },
+    async stats() {
+      const bytes = await attempt(async () => native.approximateSize?.('', lastKey))
+      return { bytes: bytes ?? 0 }
+    },
+    async close() {
+      await attempt(() => db.close())
+    },
+  }
+}
+
+// Node answers Buffers out of a shared pool, browsers plain views: one kind leaves this file.
+function plain(value: Uint8Array | undefined): Uint8Array | undefined {
+  return value === undefined ? undefined : new Uint8Array(value.buffer, value.byteOffset, value.byteLength)
+}
+
+function levelRange(range: StoreRange): Record<string, unknown> {
+  return { ...range }
+}
+
+async function attempt<T>(work: () => Promise<T>): Promise<T> {
+  try {
+    return await work()
+  } catch (error) {
+    throw storeError(error)
+  }
+}
+
+// A failed open arrives as LEVEL_DATABASE_NOT_OPEN; the reason is its cause. A missing or unreadable part is damage too.
+function openError(error: unknown): CoreError {
+  const { cause } = error as { cause?: { code?: string; message?: string } }
+  if (cause?.code === 'LEVEL_IO_ERROR' && /no such file|not found/i.test(cause.message ?? '')) {
+    return new CoreError('ERR_CORE_STORE_CORRUPT', 'the store is damaged; restore a backup or repair it', { cause: error })
+  }
+  const known = storeError(error)
+  return known.code === 'ERR_CORE_STORE_CLOSED'
+    ? new CoreError('ERR_CORE_STORE_FAILED', 'the store cannot be opened', { cause: error })
+    : known
+}
+
+function storeError(error: unknown): CoreError {
+  const { code, message, cause } = error as { code?: string; message?: string; cause?: { code?: string; message?: string } }
+  const text = `${message ?? ''} ${cause?.message ?? ''}`
+  const inner = cause?.code ?? code
+  if (inner === 'LEVEL_LOCKED')
+    return new CoreError('ERR_CORE_STORE_LOCKED', 'another process has this store open', { cause: error })
+  if (inner === 'LEVEL_CORRUPTION' || /corrupt/i.test(text)) {
+    return new CoreError('ERR_CORE_STORE_CORRUPT', 'the store is damaged; restore a backup or repair it', { cause: error })
+  }
+  if (/no space|ENOSPC|quota/i.test(text)) {
+    return new CoreError('ERR_CORE_STORE_FULL', 'the disk is full', { cause: error, retryable: true })
+  }
+  if (code === 'LEVEL_DATABASE_NOT_OPEN' || code === 'LEVEL_ITERATOR_NOT_OPEN') {
+    return new CoreError('ERR_CORE_STORE_CLOSED', 'the store is closed', { cause: error })
+  }
+  return new CoreError('ERR_CORE_STORE_FAILED', 'the store failed', { cause: error, retryable: true })
+}

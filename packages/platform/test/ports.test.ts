@@ -1,0 +1,120 @@
+import { mkdtemp, rm, stat } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fromUtf8, type Transport, utf8 } from '@parley/core'
+import { storeCases, transportCases } from '@parley/core/sim'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { ensurePrivateFolder, readPrivateFile, writePrivateFile } from '../src/files/index.ts'
+import { requestHttp } from '../src/http/index.ts'
+import { openLevelStore } from '../src/level/index.ts'
+import { listenWebSocket } from '../src/server/index.ts'
+import { systemClock, systemRandom } from '../src/system/index.ts'
+import { dialWebSocket } from '../src/websocket/index.ts'
+
+let folder: string
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'parley-platform-'))
+})
+afterEach(() => rm(folder, { recursive: true, force: true }))
+
+describe('the LevelDB store', () => {
+  for (const c of storeCases) {
+    it(c.name, async () => {
+      const store = await openLevelStore(folder)
+      await c.run(store)
+      await store.close().catch(() => {})
+    })
+  }
+
+  it('is refused to a second opener with a coded error', async () => {
+    const store = await openLevelStore(folder)
+    await expect(openLevelStore(folder)).rejects.toMatchObject({ code: 'ERR_CORE_STORE_LOCKED' })
+    await store.close()
+  })
+
+  it('tells a damaged folder from other failures', async () => {
+    const store = await openLevelStore(folder)
+    await store.batch([{ type: 'put', key: 'a', value: utf8('1') }], { durable: true })
+    await store.close()
+    await writePrivateFile(join(folder, 'CURRENT'), utf8('MANIFEST-999999\n'))
+    await expect(openLevelStore(folder)).rejects.toMatchObject({ code: 'ERR_CORE_STORE_CORRUPT' })
+  })
+})
+
+const transport: Transport = { dial: dialWebSocket, listen: listenWebSocket, request: requestHttp }
+
+describe('the WebSocket and HTTP transport', () => {
+  for (const c of transportCases) it(c.name, () => c.run({ transport, url: (port) => `ws://127.0.0.1:${port}` }))
+
+  it('refuses frames over the limit by ending the connection', async () => {
+    let code = 0
+    let tell: () => void = () => {}
+    const told = new Promise<void>((done) => {
+      tell = done
+    })
+    const listener = await listenWebSocket({
+      port: 0,
+      subprotocols: ['x'],
+      frameBytesMax: 10,
+      onConnection: (connection) =>
+        connection.start({
+          onFrame() {},
+          onClose(given) {
+            code = given
+            tell()
+          },
+        }),
+    })
+    const connection = await dialWebSocket(`ws://127.0.0.1:${listener.port}`, {
+      subprotocols: ['x'],
+      frameBytesMax: 10,
+      timeoutMs: 2000,
+    })
+    connection.start({ onFrame() {}, onClose() {} })
+    connection.send(new Uint8Array(11))
+    await told
+    await listener.close()
+    expect([1006, 1009]).toContain(code)
+  })
+
+  it('refuses an address that the caller does not allow', async () => {
+    const options = { bytesMax: 10, timeoutMs: 1000, allowAddress: () => false }
+    await expect(requestHttp('http://127.0.0.1:1/', options)).rejects.toMatchObject({ code: 'ERR_CORE_REQUEST_FAILED' })
+    await expect(requestHttp('http://localhost:1/', options)).rejects.toMatchObject({ code: 'ERR_CORE_REQUEST_FAILED' })
+  })
+
+  it('refuses a handshake without a common subprotocol', async () => {
+    const listener = await listenWebSocket({ port: 0, subprotocols: ['x'], frameBytesMax: 10, onConnection() {} })
+    await expect(
+      dialWebSocket(`ws://127.0.0.1:${listener.port}`, { subprotocols: ['y'], frameBytesMax: 10, timeoutMs: 2000 }),
+    ).rejects.toMatchObject({
+      code: 'ERR_CORE_DIAL_FAILED',
+    })
+    await listener.close()
+  })
+})
+
+describe('private files', () => {
+  it('have mode 0600 in a folder of mode 0700', async () => {
+    const inner = join(folder, 'inner')
+    await ensurePrivateFolder(inner)
+    await writePrivateFile(join(inner, 'key'), utf8('secret'))
+    expect((await stat(inner)).mode & 0o777).toBe(0o700)
+    expect((await stat(join(inner, 'key'))).mode & 0o777).toBe(0o600)
+    expect(fromUtf8((await readPrivateFile(join(inner, 'key'))) ?? utf8(''))).toBe('secret')
+    expect(await readPrivateFile(join(inner, 'absent'))).toBeUndefined()
+  })
+})
+
+describe('the system clock and randomness', () => {
+  it('calls back once and not when cancelled', async () => {
+    let calls = 0
+    const cancel = systemClock.at(systemClock.monotonic() + 5, () => calls++)
+    cancel()
+    await new Promise<void>((done) => systemClock.at(systemClock.monotonic() + 10, done))
+    expect(calls).toBe(0)
+  })
+  it('draws more octets than one system call gives', () => {
+    expect(systemRandom.bytes(100_000).length).toBe(100_000)
+  })
+})
