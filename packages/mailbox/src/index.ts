@@ -1,0 +1,17 @@
+/**
+ * Durable ordered logs, one per reader (design §6).
+ * @module
+ */
+export { MailboxError, type MailboxErrorCode } from './errors.ts'
+export { type MailboxLimits, mailboxLimits } from './limits.ts'
+export {
+  type AckOutcome,
+  createMailbox,
+  type Mailbox,
+  type MailboxContent,
+  type MailboxEntry,
+  type MailboxItem,
+  type MailboxOptions,
+  type MailboxPosition,
+  type ReadLimits,
+} from './mailbox.ts'

@@ -1,0 +1,32 @@
+/**
+ * The limits of mailboxes: what one reader may hold, and what the process keeps in memory.
+ * @module
+ */
+
+export type MailboxLimits = {
+  /** Stanzas one reader may hold. */
+  readonly countMax: number
+  /** Octets (headers, entries and bodies) one reader may hold. A body that several readers share counts for each. */
+  readonly bytesMax: number
+  /** Positions reserved at once (design §5). What a crash leaves of a block is a hole. */
+  readonly positionBlock: number
+  /** Octets of the newest stanzas kept in memory, so that readers who are online need no read from the store. */
+  readonly recentBytesMax: number
+  /** Readers whose state is kept in memory. */
+  readonly logsMax: number
+  /** (origin, id) pairs remembered to suppress duplicates; an economy, no guarantee rests on it. */
+  readonly duplicatesMax: number
+  /** Stanzas expire in steps of this many milliseconds, at most that much late in the store; `read` leaves them out at once. */
+  readonly expiryStepMs: number
+}
+
+/** The defaults. */
+export const mailboxLimits: MailboxLimits = {
+  countMax: 10_000,
+  bytesMax: 64 * 1024 * 1024,
+  positionBlock: 1024,
+  recentBytesMax: 16 * 1024 * 1024,
+  logsMax: 20_000,
+  duplicatesMax: 8192,
+  expiryStepMs: 60_000,
+}

@@ -1,0 +1,254 @@
+/**
+ * Durable ordered logs, one per reader: a device or a remote domain (design §5 and §6).
+ * A position (epoch, n) is reserved in the store before it is used and never issued twice; an acknowledgement deletes up to and
+ * including its position, and only under the epoch that issued it.
+ * @module
+ */
+import { base64url, type Clock, type Random, type Store, silent, type Telemetry } from '@parley/core'
+import { MailboxError } from './errors.ts'
+import { type MailboxLimits, mailboxLimits } from './limits.ts'
+import { createLogs, type Log } from './logs.ts'
+import { createRecent } from './recent.ts'
+import {
+  bodyKey,
+  decodeEntry,
+  decodeLog,
+  decodeMeta,
+  encodeMeta,
+  entryKey,
+  expiryRange,
+  logPrefix,
+  metaKey,
+  positionIn,
+  readerIn,
+  schemaVersion,
+} from './record.ts'
+import { type AppendJob, createTurn, type Job } from './turn.ts'
+import { createTurns, type Turns } from './turns.ts'
+
+export type MailboxOptions = {
+  readonly store: Store
+  readonly random: Random
+  readonly clock: Clock
+  readonly limits?: Partial<MailboxLimits>
+  readonly telemetry?: Telemetry
+  /** Set at the first start on a restored store: positions of the old epoch mean nothing any more. */
+  readonly restored?: boolean
+}
+
+/** For whom a stanza is stored, and the octets only that reader gets. */
+export type MailboxEntry = { readonly reader: string; readonly entry: Uint8Array }
+
+/** What all readers of a stanza share. */
+export type MailboxContent = {
+  readonly header: Uint8Array
+  readonly body: Uint8Array
+  /** Wall clock milliseconds; from then on the stanza is neither read nor kept. */
+  readonly expiry: number
+  /** Both together suppress a repeated append while it is remembered. `origin` must be authenticated. */
+  readonly origin?: string
+  readonly id?: string
+}
+
+export type MailboxPosition = { readonly reader: string; readonly n: number }
+
+export type MailboxItem = {
+  readonly n: number
+  readonly header: Uint8Array
+  readonly entry: Uint8Array
+  readonly body: Uint8Array
+  readonly expiry: number
+}
+
+export type ReadLimits = { readonly countMax: number; readonly bytesMax: number }
+export type AckOutcome = 'done' | 'other-epoch' | 'beyond'
+
+/** The interface that the relay uses; other drivers stand behind the same one and run the compliance suite. */
+export interface Mailbox {
+  /** 64 random bits, new when the store is created or restored. */
+  readonly epoch: string
+  /** Resolves when the stanza is durable in every log, or rejects and is in none (`ERR_MAILBOX_FULL`, `ERR_MAILBOX_STORE_FAILED`). */
+  append(entries: readonly MailboxEntry[], content: MailboxContent): Promise<readonly MailboxPosition[]>
+  /** Stanzas behind `after` in order: at least one if there is any, then as many as the limits allow. */
+  read(reader: string, after: number, limits: ReadLimits): Promise<readonly MailboxItem[]>
+  /** Deletes up to and including `upTo`. Under another epoch, or beyond what was issued, it deletes nothing and says so. */
+  ack(reader: string, epoch: string, upTo: number): Promise<AckOutcome>
+  /** Deletes what has expired by `now`; each is shown to `onExpired` before. Answers how many. */
+  expire(now: number, onExpired?: (reader: string, item: MailboxItem) => Promise<void> | void): Promise<number>
+  /** Deletes a reader's log. Its positions stay used. */
+  drop(reader: string): Promise<void>
+  /** Sums of one reader, or of all. */
+  stats(reader?: string): Promise<{ readonly count: number; readonly bytes: number }>
+  /** The highest position issued and the highest acknowledged. */
+  position(reader: string): Promise<{ readonly issued: number; readonly acked: number }>
+  /** Writes what waits. The store stays open: it is the caller's. */
+  close(): Promise<void>
+}
+
+/** Opens the mailboxes in `store`; refuses a store that a newer version has written (`ERR_MAILBOX_STORE_NEWER`). */
+export async function createMailbox(options: MailboxOptions): Promise<Mailbox> {
+  const { store, random, clock, telemetry = silent } = options
+  const limits = { ...mailboxLimits, ...options.limits }
+  const epoch = await openEpoch(options)
+  const logs = createLogs({ store, logsMax: limits.logsMax })
+  const recent = createRecent({ bytesMax: limits.recentBytesMax })
+  const turn = createTurn({ store, random, clock, limits, logs, recent, telemetry })
+  const turns: Turns<Job> = createTurns<Job>((jobs) => turn(jobs, turns.again))
+  const seen = new Map<string, Promise<readonly MailboxPosition[]>>()
+  let closed = false
+
+  function submit<T>(make: (settle: { resolve(value: T): void; reject(error: unknown): void }) => Job): Promise<T> {
+    if (closed) return Promise.reject(new MailboxError('ERR_MAILBOX_CLOSED', 'the mailbox is closed'))
+    return new Promise<T>((resolve, reject) => turns.push(make({ resolve, reject })))
+  }
+
+  async function loadLog(reader: string): Promise<Log> {
+    // `load` answers for every reader it is asked for.
+    return (await logs.load([reader])).get(reader) as Log
+  }
+
+  async function* readStored(reader: string, { after, upTo }: { after: number; upTo: number }): AsyncGenerator<MailboxItem> {
+    if (after >= upTo) return
+    for await (const [key, value] of store.iterate({ gt: entryKey(reader, after), lte: entryKey(reader, upTo) })) {
+      const record = decodeEntry(value)
+      if (record === undefined) throw corrupt()
+      const { content, entry, expiry } = record
+      const octets = 'bodyId' in content ? await store.get(bodyKey(content.bodyId)) : content.inline
+      // A shared body may go while its entry is being read: then the entry went too.
+      if (octets === undefined && (await store.get(key)) === undefined) continue
+      if (octets === undefined || octets.length < record.headerLength) throw corrupt()
+      const header = octets.subarray(0, record.headerLength)
+      yield { n: positionIn(key), header, entry, body: octets.subarray(record.headerLength), expiry }
+    }
+  }
+
+  async function expireReader(
+    reader: string,
+    now: number,
+    onExpired?: (reader: string, item: MailboxItem) => Promise<void> | void,
+  ): Promise<number> {
+    const log = await loadLog(reader)
+    const positions: number[] = []
+    for await (const item of readStored(reader, { after: log.acked, upTo: log.durable })) {
+      if (item.expiry > now) continue
+      await onExpired?.(reader, item)
+      positions.push(item.n)
+    }
+    if (positions.length === 0) return 0
+    return submit<number>((settle) => ({ kind: 'remove', reader, positions, ...settle }))
+  }
+
+  return {
+    epoch,
+    append(entries, content) {
+      for (const { reader } of entries)
+        if (!readerName.test(reader)) throw new TypeError('reader must be printable ASCII without spaces')
+      if (!(content.expiry >= 0 && content.expiry <= Number.MAX_SAFE_INTEGER))
+        throw new RangeError('content.expiry must be a time in milliseconds')
+      if (entries.length === 0) return Promise.resolve([])
+      const duplicateKey =
+        content.origin === undefined || content.id === undefined ? undefined : `${content.origin} ${content.id}`
+      const before = duplicateKey === undefined ? undefined : seen.get(duplicateKey)
+      if (before !== undefined) {
+        telemetry.count('mailbox.duplicate')
+        return before
+      }
+      const appended = submit<readonly MailboxPosition[]>(
+        (settle): AppendJob => ({ kind: 'append', entries, content, ...settle }),
+      )
+      if (duplicateKey !== undefined) {
+        seen.set(duplicateKey, appended)
+        appended.catch(() => seen.delete(duplicateKey))
+        for (const oldest of seen.keys()) {
+          if (seen.size <= limits.duplicatesMax) break
+          seen.delete(oldest)
+        }
+      }
+      return appended
+    },
+    async read(reader, after, { countMax, bytesMax }) {
+      if (closed) throw new MailboxError('ERR_MAILBOX_CLOSED', 'the mailbox is closed')
+      const log = await loadLog(reader)
+      const now = clock.now()
+      const items: MailboxItem[] = []
+      let bytes = 0
+      const take = (item: MailboxItem): boolean => {
+        if (item.expiry <= now) return true
+        bytes += item.header.length + item.entry.length + item.body.length
+        if (items.length > 0 && (items.length >= countMax || bytes > bytesMax)) return false
+        items.push(item)
+        return true
+      }
+      // The memory's part is taken at once with its border: what an acknowledgement takes out meanwhile is then only read once more.
+      const { from, items: newest } = log.end
+      const inMemory = newest.filter((item) => item.n > after)
+      for await (const item of readStored(reader, { after: Math.max(after, log.acked), upTo: Math.min(from, log.durable) })) {
+        if (!take(item)) return items
+      }
+      for (const item of inMemory) if (!take(item)) return items
+      return items
+    },
+    async ack(reader, ackEpoch, upTo) {
+      if (ackEpoch !== epoch) return 'other-epoch'
+      const log = await loadLog(reader)
+      if (!(upTo <= log.durable)) return 'beyond'
+      if (upTo <= log.acked) return 'done'
+      return submit<AckOutcome>((settle) => ({ kind: 'ack', reader, upTo, ...settle }))
+    },
+    async expire(now, onExpired) {
+      const step = Math.floor(now / limits.expiryStepMs)
+      const due: string[] = []
+      for await (const [key] of store.iterate(expiryRange(step))) due.push(key)
+      let count = 0
+      for (const reader of new Set(due.map(readerIn))) count += await expireReader(reader, now, onExpired)
+      if (due.length > 0) await submit<void>((settle) => ({ kind: 'unmark', keys: due, ...settle }))
+      return count
+    },
+    drop: (reader) => submit<void>((settle) => ({ kind: 'drop', reader, ...settle })),
+    async stats(reader) {
+      if (reader !== undefined) {
+        const { count, bytes } = await loadLog(reader)
+        return { count, bytes }
+      }
+      let count = 0
+      let bytes = 0
+      for await (const [, value] of store.iterate({ gte: logPrefix, lt: `${logPrefix}~` })) {
+        const record = decodeLog(value)
+        count += record?.count ?? 0
+        bytes += record?.bytes ?? 0
+      }
+      return { count, bytes }
+    },
+    async position(reader) {
+      const { issued, acked } = await loadLog(reader)
+      return { issued, acked }
+    },
+    async close() {
+      closed = true
+      await turns.idle()
+    },
+  }
+}
+
+const readerName = /^[!-}]{1,512}$/
+
+function corrupt(): MailboxError {
+  return new MailboxError('ERR_MAILBOX_STORE_CORRUPT', 'an entry of the mailbox store is damaged')
+}
+
+async function openEpoch(options: MailboxOptions): Promise<string> {
+  const { store, random, restored = false } = options
+  const value = await store.get(metaKey)
+  const meta = value === undefined ? undefined : decodeMeta(value)
+  if (value !== undefined && meta === undefined) throw corrupt()
+  if (meta !== undefined && meta.schema > schemaVersion) {
+    throw new MailboxError(
+      'ERR_MAILBOX_STORE_NEWER',
+      'the mailbox store was written by a newer version; run that version, nothing was changed',
+    )
+  }
+  if (meta?.epoch !== undefined && !restored) return meta.epoch
+  const epoch = base64url(random.bytes(8))
+  await store.batch([{ type: 'put', key: metaKey, value: encodeMeta({ schema: schemaVersion, epoch }) }], { durable: true })
+  return epoch
+}

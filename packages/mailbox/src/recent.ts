@@ -1,0 +1,62 @@
+/**
+ * The newest stanzas of all logs in memory, bounded in octets: what is appended for a reader who is online is delivered and
+ * acknowledged without a read from the store. An economy; everything in it is also stored.
+ * @module
+ */
+
+export type RecentItem = {
+  readonly n: number
+  readonly header: Uint8Array
+  readonly entry: Uint8Array
+  readonly body: Uint8Array
+  readonly expiry: number
+  readonly size: number
+  readonly bodyId?: string
+}
+
+/** The end of one log: every stanza behind position `from` is in `items`, in order. */
+export type RecentEnd = { from: number; items: RecentItem[] }
+
+export interface Recent {
+  push(end: RecentEnd, item: RecentItem): void
+  /** Takes out the stanzas up to and including `upTo`. */
+  take(end: RecentEnd, upTo: number): readonly RecentItem[]
+  /** Takes out the stanzas at these positions. */
+  forget(end: RecentEnd, positions: ReadonlySet<number>): void
+}
+
+export function createRecent(options: { readonly bytesMax: number }): Recent {
+  // In order of arrival, so also in order of position within each log: the oldest of all is the first of its log.
+  const all = new Map<RecentItem, RecentEnd>()
+  let bytes = 0
+
+  function remove(item: RecentItem): void {
+    if (all.delete(item)) bytes -= item.size
+  }
+
+  return {
+    push(end, item) {
+      end.items.push(item)
+      all.set(item, end)
+      bytes += item.size
+      for (const [oldest, itsEnd] of all) {
+        if (bytes <= options.bytesMax) break
+        remove(oldest)
+        itsEnd.items.shift()
+        itsEnd.from = oldest.n
+      }
+    },
+    take(end, upTo) {
+      let count = 0
+      while (count < end.items.length && (end.items[count]?.n ?? 0) <= upTo) count++
+      const taken = end.items.splice(0, count)
+      for (const item of taken) remove(item)
+      if (end.from < upTo) end.from = upTo
+      return taken
+    },
+    forget(end, positions) {
+      for (const item of end.items) if (positions.has(item.n)) remove(item)
+      end.items = end.items.filter((item) => !positions.has(item.n))
+    },
+  }
+}

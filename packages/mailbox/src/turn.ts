@@ -1,0 +1,257 @@
+/**
+ * One turn of a mailbox: the jobs that wait become one atomic batch, synced once if anything was appended (design §6).
+ * It is the only writer of mailbox records. What is deleted goes first, so that no job sees what another job of its turn adds.
+ * @module
+ */
+import { base64url, type Clock, concat, type Random, type Store, type StoreOp, type Telemetry } from '@parley/core'
+import { MailboxError } from './errors.ts'
+import type { MailboxLimits } from './limits.ts'
+import type { Log, Logs } from './logs.ts'
+import type { AckOutcome, MailboxContent, MailboxEntry, MailboxPosition } from './mailbox.ts'
+import type { Recent, RecentItem } from './recent.ts'
+import {
+  bodyKey,
+  decodeEntry,
+  decodeRefs,
+  encodeEntry,
+  encodeLog,
+  encodeRefs,
+  entryKey,
+  expiryKey,
+  logKey,
+  positionIn,
+  refsKey,
+} from './record.ts'
+
+type Settle<T> = { readonly resolve: (value: T) => void; readonly reject: (error: unknown) => void }
+
+export type AppendJob = Settle<readonly MailboxPosition[]> & {
+  readonly kind: 'append'
+  readonly entries: readonly MailboxEntry[]
+  readonly content: MailboxContent
+}
+type AckJob = Settle<AckOutcome> & { readonly kind: 'ack'; readonly reader: string; readonly upTo: number }
+type RemoveJob = Settle<number> & { readonly kind: 'remove'; readonly reader: string; readonly positions: readonly number[] }
+type UnmarkJob = Settle<void> & { readonly kind: 'unmark'; readonly keys: readonly string[] }
+type DropJob = Settle<void> & { readonly kind: 'drop'; readonly reader: string }
+export type Job = AppendJob | AckJob | RemoveJob | UnmarkJob | DropJob
+
+export type TurnOptions = {
+  readonly store: Store
+  readonly random: Random
+  readonly clock: Clock
+  readonly limits: MailboxLimits
+  readonly logs: Logs
+  readonly recent: Recent
+  readonly telemetry: Telemetry
+}
+
+// A body below this size is cheaper written twice than counted.
+const sharedBytesMin = 512
+// Marks are written once per reader and step; forgetting that they were written costs one more write each.
+const marksMax = 100_000
+
+/** What goes away: enough to delete it and to keep the sums. */
+type Gone = { readonly n: number; readonly size: number; readonly bodyId?: string }
+
+/** A batch in the making. `done` runs after it was written, in order. */
+type Draft = {
+  readonly ops: StoreOp[]
+  readonly touched: Set<Log>
+  readonly released: Map<string, number>
+  readonly done: (() => void)[]
+}
+
+export function createTurn(options: TurnOptions): (jobs: readonly Job[], again: (jobs: readonly Job[]) => void) => Promise<void> {
+  const { store, random, clock, limits, logs, recent, telemetry } = options
+  const marked = new Set<string>()
+  // Logs whose sums in memory are ahead of the store since a batch failed.
+  const stale = new Set<Log>()
+  // Deletions that failed together with appends: they are tried once more alone, so that a full disk can be emptied.
+  const retried = new WeakSet<Job>()
+
+  return async function turn(jobs, again) {
+    const { now, later } = cut(jobs)
+    if (later.length > 0) again(later)
+    const draft: Draft = { ops: [], touched: new Set(), released: new Map(), done: [] }
+    const appends = now.filter((job) => job.kind === 'append')
+    try {
+      await logs.reload(stale)
+      stale.clear()
+      const found = await logs.load(now.flatMap(readersOf))
+      for (const job of now) if (job.kind !== 'append') await planDeletion(draft, job, found)
+      await planRefs(draft)
+      for (const job of appends) planAppend(draft, job, found)
+      for (const log of draft.touched)
+        draft.ops.push({ type: 'put', key: logKey(log.reader), value: encodeLog({ ...log, durable: log.issued }) })
+      if (draft.ops.length > 0) await store.batch(draft.ops, { durable: appends.length > 0 || now[0]?.kind === 'drop' })
+    } catch (cause) {
+      fail({ draft, now, appends, cause, again })
+      return
+    }
+    telemetry.measure('mailbox.appends_per_turn', appends.length)
+    for (const done of draft.done) done()
+    logs.trim()
+  }
+
+  // A drop goes first in its turn, and a repeated deletion only with its like.
+  function cut(jobs: readonly Job[]): { now: readonly Job[]; later: readonly Job[] } {
+    if (jobs.some((job) => retried.has(job))) {
+      return { now: jobs.filter((job) => retried.has(job)), later: jobs.filter((job) => !retried.has(job)) }
+    }
+    const at = jobs.findIndex((job, i) => i > 0 && job.kind === 'drop')
+    return at < 0 ? { now: jobs, later: [] } : { now: jobs.slice(0, at), later: jobs.slice(at) }
+  }
+
+  function fail(failure: {
+    draft: Draft
+    now: readonly Job[]
+    appends: readonly Job[]
+    cause: unknown
+    again: (jobs: readonly Job[]) => void
+  }): void {
+    const { draft, now, appends, cause, again } = failure
+    for (const log of draft.touched) stale.add(log)
+    marked.clear()
+    telemetry.count('mailbox.turn_failed')
+    const repeat =
+      appends.length > 0 && appends.length < now.length ? now.filter((job) => job.kind !== 'append' && !retried.has(job)) : []
+    for (const job of repeat) retried.add(job)
+    again(repeat)
+    const corrupt = cause instanceof MailboxError
+    const error = corrupt
+      ? cause
+      : new MailboxError('ERR_MAILBOX_STORE_FAILED', 'the mailbox store did not take a batch', { cause, retryable: true })
+    for (const job of now) if (!repeat.includes(job)) job.reject(error)
+  }
+
+  async function planDeletion(draft: Draft, job: Exclude<Job, AppendJob>, found: ReadonlyMap<string, Log>): Promise<void> {
+    if (job.kind === 'unmark') {
+      for (const key of job.keys) {
+        draft.ops.push({ type: 'del', key })
+        marked.delete(key)
+      }
+      draft.done.push(() => job.resolve())
+      return
+    }
+    // Every job's readers were loaded.
+    const log = found.get(job.reader) as Log
+    if (job.kind === 'remove') {
+      const gone = await storedAt(log, job.positions)
+      recent.forget(log.end, new Set(job.positions))
+      release(draft, log, gone)
+      draft.done.push(() => job.resolve(gone.length))
+      return
+    }
+    const upTo = job.kind === 'drop' ? log.issued : Math.min(job.upTo, log.durable)
+    if (upTo > log.acked) {
+      const { from } = log.end
+      const older = log.count > log.end.items.length ? await storedBetween(log, Math.min(upTo, from)) : []
+      release(draft, log, [...older, ...recent.take(log.end, upTo)])
+      log.acked = upTo
+      draft.touched.add(log)
+    }
+    draft.done.push(() => (job.kind === 'drop' ? job.resolve() : job.resolve('done')))
+  }
+
+  function release(draft: Draft, log: Log, gone: readonly Gone[]): void {
+    for (const { n, size, bodyId } of gone) {
+      draft.ops.push({ type: 'del', key: entryKey(log.reader, n) })
+      if (bodyId !== undefined) draft.released.set(bodyId, (draft.released.get(bodyId) ?? 0) + 1)
+      log.count -= 1
+      log.bytes -= size
+    }
+    if (gone.length > 0) draft.touched.add(log)
+  }
+
+  async function storedBetween(log: Log, upTo: number): Promise<Gone[]> {
+    const gone: Gone[] = []
+    for await (const [key, value] of store.iterate({ gt: entryKey(log.reader, log.acked), lte: entryKey(log.reader, upTo) })) {
+      gone.push(goneIn(positionIn(key), value))
+    }
+    return gone
+  }
+
+  async function storedAt(log: Log, positions: readonly number[]): Promise<Gone[]> {
+    const values = await store.getMany(positions.map((n) => entryKey(log.reader, n)))
+    return values.flatMap((value, i) => (value === undefined ? [] : [goneIn(positions[i] ?? 0, value)]))
+  }
+
+  async function planRefs(draft: Draft): Promise<void> {
+    const ids = [...draft.released.keys()]
+    if (ids.length === 0) return
+    const values = await store.getMany(ids.map(refsKey))
+    ids.forEach((id, i) => {
+      const left = (decodeRefs(values[i]) ?? 0) - (draft.released.get(id) ?? 0)
+      if (left > 0) draft.ops.push({ type: 'put', key: refsKey(id), value: encodeRefs(left) })
+      else draft.ops.push({ type: 'del', key: refsKey(id) }, { type: 'del', key: bodyKey(id) })
+    })
+  }
+
+  function planAppend(draft: Draft, job: AppendJob, found: ReadonlyMap<string, Log>): void {
+    const { header, body, expiry } = job.content
+    const places = job.entries.map(({ reader, entry }) => ({
+      log: found.get(reader) as Log,
+      entry,
+      size: header.length + entry.length + body.length,
+    }))
+    const full = places.some(({ log, size }) => log.count + 1 > limits.countMax || log.bytes + size > limits.bytesMax)
+    if (full) {
+      draft.done.push(() =>
+        job.reject(new MailboxError('ERR_MAILBOX_FULL', 'a mailbox has reached its limit', { retryable: true })),
+      )
+      return
+    }
+    const octets = concat(header, body)
+    const bodyId = places.length > 1 && octets.length >= sharedBytesMin ? base64url(random.bytes(12)) : undefined
+    if (bodyId !== undefined) {
+      draft.ops.push(
+        { type: 'put', key: bodyKey(bodyId), value: octets },
+        { type: 'put', key: refsKey(bodyId), value: encodeRefs(places.length) },
+      )
+    }
+    const content = bodyId === undefined ? { inline: octets } : { bodyId }
+    const positions: MailboxPosition[] = []
+    for (const { log, entry, size } of places) {
+      const n = log.issued + 1
+      log.issued = n
+      if (n > log.reserved) log.reserved = n + limits.positionBlock - 1
+      log.count += 1
+      log.bytes += size
+      draft.touched.add(log)
+      draft.ops.push({
+        type: 'put',
+        key: entryKey(log.reader, n),
+        value: encodeEntry({ expiry, size, entry, headerLength: header.length, content }),
+      })
+      mark(draft, log.reader, expiry)
+      positions.push({ reader: log.reader, n })
+      const item: RecentItem = { n, header, entry, body, expiry, size, ...(bodyId === undefined ? {} : { bodyId }) }
+      draft.done.push(() => {
+        log.durable = n
+        recent.push(log.end, item)
+      })
+    }
+    draft.done.push(() => job.resolve(positions))
+  }
+
+  function mark(draft: Draft, reader: string, expiry: number): void {
+    // Never a step that an expiry run may be unmarking just now.
+    const key = expiryKey(Math.floor(Math.max(expiry, clock.now()) / limits.expiryStepMs), reader)
+    if (marked.has(key)) return
+    if (marked.size >= marksMax) marked.clear()
+    marked.add(key)
+    draft.ops.push({ type: 'put', key, value: new Uint8Array(0) })
+  }
+}
+
+function readersOf(job: Job): readonly string[] {
+  if (job.kind === 'append') return job.entries.map(({ reader }) => reader)
+  return job.kind === 'unmark' ? [] : [job.reader]
+}
+
+function goneIn(n: number, value: Uint8Array): Gone {
+  const record = decodeEntry(value)
+  if (record === undefined) throw new MailboxError('ERR_MAILBOX_STORE_CORRUPT', 'an entry of the mailbox store is damaged')
+  return { n, size: record.size, ...('bodyId' in record.content ? { bodyId: record.content.bodyId } : {}) }
+}
