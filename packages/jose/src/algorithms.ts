@@ -1,0 +1,85 @@
+/**
+ * The algorithm tables (RFC 7518, RFC 8037, RFC 9864): one row says all about an algorithm.
+ * A new one is one row here, and one in each backend when it needs a primitive that is not there yet.
+ * @module
+ */
+
+/** A curve or key type with an asymmetric key pair. */
+export type Curve = {
+  readonly crv: string
+  readonly kty: 'OKP' | 'EC'
+  /** Octets of one coordinate and of the private key; exactly these are accepted. */
+  readonly coordinateBytes: number
+}
+
+export type SignatureAlgorithm = {
+  readonly alg: string
+  readonly kty: 'OKP' | 'EC'
+  readonly crv: string
+  readonly signatureBytes: number
+  /** The name a JWK's own `alg` may bear as well (RFC 9864: EdDSA is Ed25519 on that curve). */
+  readonly alias?: string
+}
+
+export type KeyManagementAlgorithm = {
+  readonly alg: string
+  /** How the content key is had: wrapped, the key itself, or out of a key agreement, with or without a wrap. */
+  readonly mode: 'wrap' | 'direct' | 'agree' | 'agree-wrap'
+  /** Octets of the key that wraps; absent where nothing is wrapped. */
+  readonly kekBytes?: number
+}
+
+export type ContentAlgorithm = {
+  readonly enc: string
+  readonly keyBytes: number
+  readonly ivBytes: number
+  readonly tagBytes: number
+}
+
+function table<Row>(nameOf: (row: Row) => string, rows: readonly Row[]): ReadonlyMap<string, Row> {
+  return new Map(rows.map((row) => [nameOf(row), row]))
+}
+
+export const curves: ReadonlyMap<string, Curve> = table(
+  (row) => row.crv,
+  [
+    { crv: 'Ed25519', kty: 'OKP', coordinateBytes: 32 },
+    { crv: 'X25519', kty: 'OKP', coordinateBytes: 32 },
+    { crv: 'P-256', kty: 'EC', coordinateBytes: 32 },
+  ],
+)
+
+/** JWS `alg`. The first row that fits a key is what it signs with. `none` stands in no table. */
+export const signatureAlgorithms: ReadonlyMap<string, SignatureAlgorithm> = table(
+  (row) => row.alg,
+  [
+    { alg: 'EdDSA', kty: 'OKP', crv: 'Ed25519', signatureBytes: 64, alias: 'Ed25519' },
+    { alg: 'Ed25519', kty: 'OKP', crv: 'Ed25519', signatureBytes: 64, alias: 'EdDSA' },
+    { alg: 'ES256', kty: 'EC', crv: 'P-256', signatureBytes: 64 },
+  ],
+)
+
+/** JWE `alg`. */
+export const keyManagementAlgorithms: ReadonlyMap<string, KeyManagementAlgorithm> = table(
+  (row) => row.alg,
+  [
+    { alg: 'ECDH-ES+A256KW', mode: 'agree-wrap', kekBytes: 32 },
+    { alg: 'ECDH-ES+A192KW', mode: 'agree-wrap', kekBytes: 24 },
+    { alg: 'ECDH-ES+A128KW', mode: 'agree-wrap', kekBytes: 16 },
+    { alg: 'ECDH-ES', mode: 'agree' },
+    { alg: 'A256KW', mode: 'wrap', kekBytes: 32 },
+    { alg: 'A192KW', mode: 'wrap', kekBytes: 24 },
+    { alg: 'A128KW', mode: 'wrap', kekBytes: 16 },
+    { alg: 'dir', mode: 'direct' },
+  ],
+)
+
+/** JWE `enc`. */
+export const contentAlgorithms: ReadonlyMap<string, ContentAlgorithm> = table(
+  (row) => row.enc,
+  [
+    { enc: 'A256GCM', keyBytes: 32, ivBytes: 12, tagBytes: 16 },
+    { enc: 'A192GCM', keyBytes: 24, ivBytes: 12, tagBytes: 16 },
+    { enc: 'A128GCM', keyBytes: 16, ivBytes: 12, tagBytes: 16 },
+  ],
+)

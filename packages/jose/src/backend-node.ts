@@ -1,0 +1,173 @@
+/**
+ * The backend on Node: node:crypto, synchronous. Prepared keys are KeyObjects, so nothing is parsed per message.
+ * Keys are imported as JWK (PKCS #8 import costs ten times as much) and never exported as JWK: on Node 20 that can
+ * hang for ever. ES256 signatures are the one thing here that draws on ambient randomness.
+ * @module
+ */
+import { isAscii } from 'node:buffer'
+import {
+  createCipheriv,
+  createDecipheriv,
+  createECDH,
+  createHash,
+  createPrivateKey,
+  createPublicKey,
+  createSecretKey,
+  diffieHellman,
+  type ECDH,
+  type KeyObject,
+  sign,
+  verify,
+} from 'node:crypto'
+import type { Agreement, Backend, SignatureScheme } from './backend.ts'
+
+const empty = new Uint8Array(0)
+const wrapIv = Buffer.alloc(8, 0xa6)
+const x25519Base = Buffer.concat([Buffer.of(9), Buffer.alloc(31)])
+const zeros = Buffer.alloc(32)
+const uncompressed = Buffer.of(4)
+
+function attempt<T>(compute: () => T): T | undefined {
+  try {
+    return compute()
+  } catch {
+    // OpenSSL throws on invalid points, scalars and tags.
+    return undefined
+  }
+}
+
+function view(bytes: Uint8Array): Buffer {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+}
+
+// A Buffer is a Uint8Array, but its `slice` shares memory and tests compare it as something else: hand out the plain view.
+function plain(bytes: Buffer): Uint8Array {
+  return new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+}
+
+function encode(bytes: Uint8Array): string {
+  return view(bytes).toString('base64url')
+}
+
+function decode(text: string): Uint8Array | undefined {
+  const bytes = Buffer.from(text, 'base64url')
+  // Buffer skips what is not base64url and ignores unused bits; the canonical form is the one that comes back.
+  return bytes.toString('base64url') === text ? plain(bytes) : undefined
+}
+
+function okpPrivate(crv: string, privateKey: Uint8Array, publicKey: Uint8Array): KeyObject {
+  return createPrivateKey({ format: 'jwk', key: { kty: 'OKP', crv, d: encode(privateKey), x: encode(publicKey) } })
+}
+
+function okpPublic(crv: string, publicKey: Uint8Array): KeyObject | undefined {
+  return attempt(() => createPublicKey({ format: 'jwk', key: { kty: 'OKP', crv, x: encode(publicKey) } }))
+}
+
+function ecPublic(publicKey: Uint8Array): KeyObject | undefined {
+  const half = publicKey.length / 2
+  const key = { kty: 'EC', crv: 'P-256', x: encode(publicKey.subarray(0, half)), y: encode(publicKey.subarray(half)) }
+  return attempt(() => createPublicKey({ format: 'jwk', key }))
+}
+
+const signEd25519: SignatureScheme = {
+  importPrivate: (privateKey, publicKey) => okpPrivate('Ed25519', privateKey, publicKey),
+  importPublic: (publicKey) => okpPublic('Ed25519', publicKey),
+  publicOf(privateKey) {
+    const spki = createPublicKey(okpPrivate('Ed25519', privateKey, zeros)).export({ format: 'der', type: 'spki' })
+    return plain(spki.subarray(spki.length - 32))
+  },
+  // Every key here was made by importPrivate or importPublic above.
+  sign: (data, key) => plain(sign(null, data, key as KeyObject)),
+  verify: (signature, data, key) => verify(null, data, key as KeyObject, signature),
+}
+
+const signP256: SignatureScheme = {
+  importPrivate(privateKey, publicKey) {
+    const key = { kty: 'EC', crv: 'P-256', d: encode(privateKey), x: encode(publicKey.subarray(0, 32)), y: encode(publicKey.subarray(32)) }
+    return createPrivateKey({ format: 'jwk', key })
+  },
+  importPublic: (publicKey) => ecPublic(publicKey),
+  publicOf: (privateKey) => attempt(() => p256Of(privateKey).publicKey),
+  sign: (data, key) => plain(sign('sha256', data, { key: key as KeyObject, dsaEncoding: 'ieee-p1363' })),
+  verify: (signature, data, key) => verify('sha256', data, { key: key as KeyObject, dsaEncoding: 'ieee-p1363' }, signature),
+}
+
+type X25519Pair = { readonly key: KeyObject; readonly publicKey: Uint8Array }
+
+const agreeX25519: Agreement = {
+  importPrivate(privateKey): X25519Pair {
+    // Node reads only `d`; the public key comes from a multiplication with the base point, never from an export.
+    const key = okpPrivate('X25519', privateKey, zeros)
+    return { key, publicKey: plain(diffieHellman({ privateKey: key, publicKey: basePoint() })) }
+  },
+  isPublic: (publicKey) => publicKey.length === 32,
+  importPublic: (publicKey) => okpPublic('X25519', publicKey),
+  publicOf: (key) => (key as X25519Pair).publicKey,
+  // OpenSSL refuses an all-zero result.
+  agree: (privateKey, publicKey) =>
+    attempt(() => plain(diffieHellman({ privateKey: (privateKey as X25519Pair).key, publicKey: publicKey as KeyObject }))),
+}
+
+let base: KeyObject | undefined
+function basePoint(): KeyObject {
+  base ??= createPublicKey({ format: 'jwk', key: { kty: 'OKP', crv: 'X25519', x: encode(x25519Base) } })
+  return base
+}
+
+type P256Pair = { readonly ecdh: ECDH; readonly publicKey: Uint8Array }
+
+function p256Of(privateKey: Uint8Array): P256Pair {
+  const ecdh = createECDH('prime256v1')
+  ecdh.setPrivateKey(privateKey)
+  return { ecdh, publicKey: plain(ecdh.getPublicKey()).subarray(1) }
+}
+
+const agreeP256: Agreement = {
+  importPrivate: (privateKey) => attempt(() => p256Of(privateKey)),
+  isPublic: (publicKey) => ecPublic(publicKey) !== undefined,
+  importPublic: (publicKey) => Buffer.concat([uncompressed, publicKey]),
+  publicOf: (key) => (key as P256Pair).publicKey,
+  // computeSecret refuses a point that is not on the curve.
+  agree: (privateKey, publicKey) => attempt(() => plain((privateKey as P256Pair).ecdh.computeSecret(publicKey as Buffer))),
+}
+
+function keyBits(key: unknown): number {
+  return 8 * (key instanceof Uint8Array ? key.length : ((key as KeyObject).symmetricKeySize ?? 0))
+}
+
+/** The primitives of node:crypto. */
+export const backend: Backend = {
+  name: 'node',
+  signatures: { Ed25519: signEd25519, 'P-256': signP256 },
+  agreements: { X25519: agreeX25519, 'P-256': agreeP256 },
+  sha256: (data) => plain(createHash('sha256').update(data).digest()),
+  ascii: (text) => plain(Buffer.from(text, 'latin1')),
+  asciiText: (bytes) => (isAscii(bytes) ? view(bytes).toString('latin1') : undefined),
+  base64url: encode,
+  fromBase64url: decode,
+  importSecret: (key) => createSecretKey(key),
+  // A secret is a KeyObject from importSecret or bare octets; node:crypto takes both.
+  keyWrap: (kek, key) => plain(createCipheriv(`id-aes${keyBits(kek)}-wrap`, kek as KeyObject, wrapIv).update(key)),
+  keyUnwrap: (kek, wrapped) => attempt(() => plain(createDecipheriv(`id-aes${keyBits(kek)}-wrap`, kek as KeyObject, wrapIv).update(wrapped))),
+  gcmSeal(key, iv, plaintext, aad) {
+    const cipher = createCipheriv(gcmName(key), key as KeyObject, iv, { authTagLength: 16 })
+    cipher.setAAD(aad)
+    const ciphertext = plain(cipher.update(plaintext))
+    cipher.final()
+    return { ciphertext, tag: plain(cipher.getAuthTag()) }
+  },
+  gcmOpen: (key, iv, { ciphertext, tag }, aad) =>
+    attempt(() => {
+      const decipher = createDecipheriv(gcmName(key), key as KeyObject, iv, { authTagLength: 16 })
+      decipher.setAAD(aad)
+      decipher.setAuthTag(tag)
+      const plaintext = ciphertext.length === 0 ? empty : plain(decipher.update(ciphertext))
+      decipher.final()
+      return plaintext
+    }),
+}
+
+function gcmName(key: unknown): 'aes-128-gcm' | 'aes-192-gcm' | 'aes-256-gcm' {
+  const bits = keyBits(key)
+  return bits === 256 ? 'aes-256-gcm' : bits === 192 ? 'aes-192-gcm' : 'aes-128-gcm'
+}

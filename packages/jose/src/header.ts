@@ -1,0 +1,78 @@
+/**
+ * JOSE headers (RFC 7515 §4, RFC 7516 §4): strict parsing, disjoint names, `crit`, and the members this package reads.
+ * A header never supplies a key that is trusted: jwk, jku, x5u and x5c are left alone.
+ * @module
+ */
+import { isJsonObject, type Json, type JsonObject, parseJsonObject, type Result } from '@parley/core'
+import { backend } from '#backend'
+import type { JoseLimits } from './limits.ts'
+
+export type HeaderCode = 'header-malformed' | 'crit-unsupported' | 'zip-unsupported' | 'limit-exceeded'
+
+/** A base64url-encoded protected header with its parsed form; the text is what gets signed. */
+export type ProtectedHeader = { readonly text: string; readonly header: JsonObject }
+
+const nothing: JsonObject = {}
+
+/** Reads the protected member; absent or empty text is an empty header. */
+export function readProtected(text: string | undefined, limits: JoseLimits): Result<{ readonly value: ProtectedHeader }, HeaderCode> {
+  if (text === undefined) return { ok: true, value: { text: '', header: nothing } }
+  if (text.length > limits.headerBytesMax * 2) return { ok: false, code: 'limit-exceeded' }
+  const octets = backend.fromBase64url(text)
+  if (octets === undefined) return { ok: false, code: 'header-malformed' }
+  return readProtectedOctets(octets, { text, limits })
+}
+
+/** Reads the octets of a protected header whose base64url is `text`. */
+export function readProtectedOctets(
+  octets: Uint8Array,
+  { text, limits }: { readonly text: string; readonly limits: JoseLimits },
+): Result<{ readonly value: ProtectedHeader }, HeaderCode> {
+  if (octets.length > limits.headerBytesMax) return { ok: false, code: 'limit-exceeded' }
+  const parsed = parseJsonObject(octets, { bytesMax: limits.headerBytesMax, depthMax: limits.headerDepthMax })
+  if (!parsed.ok) return { ok: false, code: 'header-malformed' }
+  return { ok: true, value: { text, header: parsed.value } }
+}
+
+/**
+ * Joins the parts of one JOSE header. Names must be disjoint, and `crit` and `zip` protected; no extension is
+ * understood, so any `crit` is refused, as its producer demands.
+ */
+export function joinHeader(protectedHeader: JsonObject, ...others: readonly (JsonObject | undefined)[]): Result<{ readonly header: JsonObject }, HeaderCode> {
+  // Without a prototype a member named __proto__ is a member like any other.
+  const header: { [name: string]: Json } = Object.create(null) as { [name: string]: Json }
+  for (const [name, value] of Object.entries(protectedHeader)) header[name] = value
+  for (const other of others) {
+    if (other === undefined) continue
+    for (const [name, value] of Object.entries(other)) {
+      if (Object.hasOwn(header, name) || name === 'crit' || name === 'zip' || name === 'b64') return { ok: false, code: 'header-malformed' }
+      header[name] = value
+    }
+  }
+  if (header['crit'] !== undefined) return { ok: false, code: isCrit(header['crit'], protectedHeader) ? 'crit-unsupported' : 'header-malformed' }
+  if (header['zip'] !== undefined) return { ok: false, code: 'zip-unsupported' }
+  // RFC 7797 §6: b64 without crit is not allowed.
+  if (header['b64'] !== undefined) return { ok: false, code: 'header-malformed' }
+  for (const name of ['alg', 'enc', 'kid', 'typ', 'cty']) {
+    if (header[name] !== undefined && typeof header[name] !== 'string') return { ok: false, code: 'header-malformed' }
+  }
+  return { ok: true, header }
+}
+
+// RFC 7515 §4.1.11: a non-empty array of distinct names that are present.
+function isCrit(value: Json, header: JsonObject): boolean {
+  if (!Array.isArray(value) || value.length === 0 || new Set(value).size !== value.length) return false
+  return value.every((name: unknown) => typeof name === 'string' && Object.hasOwn(header, name))
+}
+
+/** A string member of a joined header, or `undefined`. */
+export function text(header: JsonObject, name: string): string | undefined {
+  const value = header[name]
+  return typeof value === 'string' && Object.hasOwn(header, name) ? value : undefined
+}
+
+/** An object member of a joined header, or `undefined`. */
+export function object(header: JsonObject, name: string): JsonObject | undefined {
+  const value = header[name]
+  return isJsonObject(value) && Object.hasOwn(header, name) ? value : undefined
+}

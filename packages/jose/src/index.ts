@@ -1,0 +1,52 @@
+/**
+ * JOSE objects and keys: JWK, JWS and JWE as pure functions over algorithm tables. Secrets come from the Random port.
+ * @module
+ */
+export { backend } from '#backend'
+export {
+  type ContentAlgorithm,
+  type Curve,
+  contentAlgorithms,
+  curves,
+  type KeyManagementAlgorithm,
+  keyManagementAlgorithms,
+  type SignatureAlgorithm,
+  signatureAlgorithms,
+} from './algorithms.ts'
+export type { Agreement, Backend, Sealed, SignatureScheme } from './backend.ts'
+export { commitment, commitmentName } from './commitment.ts'
+export { JoseError, type JoseErrorCode } from './errors.ts'
+export { type HeaderCode, type ProtectedHeader, readProtectedOctets } from './header.ts'
+export { type Jwe, type JweRecipient, type Recipient, type SealOptions, sealJwe } from './jwe.ts'
+export { type DecryptionCause, type JweCode, type OpenedJwe, type OpenOptions, type OpenResult, openJwe } from './jwe-open.ts'
+export { generateKey, type Jwk, type KeyKind, publicJwk, thumbprint } from './jwk.ts'
+export {
+  addSignature,
+  type Jws,
+  type JwsCode,
+  type JwsSignature,
+  type SignatureReport,
+  type SignCompactOptions,
+  type Signer,
+  signCompact,
+  signJws,
+  unsecuredJws,
+  type VerifyOptions,
+  verifyJws,
+} from './jws.ts'
+export { type ImportOptions, importKey, type Key, type KeyCode, readKey } from './key.ts'
+export { type JoseLimits, joseLimits } from './limits.ts'
+export {
+  type JoseObject,
+  readCompactJws,
+  readJose,
+  type SerializationCode,
+  toCompactJwe,
+  toCompactJws,
+  toFlattenedJwe,
+  toFlattenedJws,
+  toGeneralJwe,
+  toGeneralJws,
+  toUrlSafe,
+} from './serialization.ts'
+export { type AeadOpenOptions, type AeadSealOptions, aeadOpen, aeadSeal, sha256, unwrapKey, wrapKey } from './symmetric.ts'

@@ -1,0 +1,196 @@
+/**
+ * JSON Web Encryption, opening (RFC 7516 §5.2). Algorithms are checked before any private-key work; a broken entry of
+ * one recipient does not stop another; whatever goes wrong with secrets looks the same from outside (§11.5).
+ * @module
+ */
+import { concat, equal, type JsonObject, type Result } from '@parley/core'
+import { type ContentAlgorithm, contentAlgorithms, curves, type KeyManagementAlgorithm, keyManagementAlgorithms } from './algorithms.ts'
+import { commitment, commitmentName } from './commitment.ts'
+import { type HeaderCode, joinHeader, object, text } from './header.ts'
+import { additionalData, type Jwe, type JweRecipient } from './jwe.ts'
+import { concatKdf } from './kdf.ts'
+import { fitsEncryption, type Key, materialOf } from './key.ts'
+import { type JoseLimits, joseLimits } from './limits.ts'
+
+export type JweCode = HeaderCode | 'jwe-malformed' | 'alg-not-allowed' | 'key-unknown' | 'key-unfit' | 'decryption-failed'
+
+/** Why a decryption failed: for local diagnostics, never for the peer. */
+export type DecryptionCause = 'agreement' | 'unwrap' | 'commitment' | 'content'
+
+export type OpenOptions = {
+  readonly keys: readonly Key[]
+  /** The `alg` and `enc` values that are taken; by default all of the tables. */
+  readonly algorithms?: readonly string[]
+  readonly limits?: JoseLimits
+}
+
+export type OpenedJwe = {
+  readonly plaintext: Uint8Array
+  /** The key that opened it. */
+  readonly key: Key
+  readonly alg: string
+  readonly enc: string
+  /** The position of the recipient that was opened. */
+  readonly recipient: number
+  /** True when the sender committed to the content key. */
+  readonly committed: boolean
+  readonly protectedHeader: JsonObject
+  readonly aad: Uint8Array | undefined
+}
+
+export type OpenResult =
+  | ({ readonly ok: true } & OpenedJwe)
+  | { readonly ok: false; readonly code: JweCode; readonly cause?: DecryptionCause }
+
+/** Decrypts with the first of `keys` that fits a recipient and succeeds. */
+export function openJwe(jwe: Jwe, { keys, algorithms, limits = joseLimits }: OpenOptions): OpenResult {
+  if (jwe.recipients.length > limits.recipientsMax) return { ok: false, code: 'limit-exceeded' }
+  let worst: Problem = { code: 'jwe-malformed', weight: 0 }
+  const budget: Budget = { unwraps: limits.unwrapsMax, decryptions: limits.decryptionsMax }
+  for (const [i, recipient] of jwe.recipients.entries()) {
+    if (recipient === undefined) continue
+    const outcome = openOne(jwe, recipient, { keys, algorithms, budget })
+    if (outcome.opened !== undefined) return { ok: true, ...outcome.opened, recipient: i }
+    if (outcome.problem.weight > worst.weight) worst = outcome.problem
+  }
+  return worst.cause === undefined ? { ok: false, code: worst.code } : { ok: false, code: worst.code, cause: worst.cause }
+}
+
+type Budget = { unwraps: number; decryptions: number }
+// What concerns an entry we have a key for outweighs what concerns the others' entries.
+type Problem = { readonly code: JweCode; readonly weight: number; readonly cause?: DecryptionCause }
+type Outcome =
+  | { readonly opened: Omit<OpenedJwe, 'recipient'>; readonly problem?: undefined }
+  | { readonly opened?: undefined; readonly problem: Problem }
+type OneOptions = { readonly keys: readonly Key[]; readonly algorithms: readonly string[] | undefined; readonly budget: Budget }
+
+function openOne(jwe: Jwe, recipient: JweRecipient, { keys, algorithms, budget }: OneOptions): Outcome {
+  const alone = jwe.recipients.length === 1
+  const kid = recipient.header?.['kid'] ?? jwe.protected.header['kid'] ?? jwe.unprotected?.['kid']
+  const named = keys.filter((key) => kid === undefined || key.kid === undefined || key.kid === kid)
+  // Others' entries are passed over without a look at the rest of their headers.
+  if (named.length === 0 && !alone) return { problem: { code: 'key-unknown', weight: 2 } }
+  const ours = named.length > 0
+  const checked = checkHeader(jwe, recipient, algorithms)
+  if (!checked.ok) return { problem: { code: checked.code, weight: ours ? 4 : 1 } }
+  if (!ours) return { problem: { code: 'key-unknown', weight: 2 } }
+  const { header, row, content } = checked
+  const fitting = named.filter((key) => fitsEncryption(key, row.alg, { enc: content.enc, operation: 'open' }))
+  if (fitting.length === 0) return { problem: kid === undefined ? { code: 'key-unknown', weight: 2 } : { code: 'key-unfit', weight: 5 } }
+  let problem: Problem = { code: 'decryption-failed', weight: 6 }
+  for (const key of fitting) {
+    if (budget.unwraps-- <= 0 || budget.decryptions <= 0) return { problem: { code: 'limit-exceeded', weight: 7 } }
+    const result = decryptWith(key, { jwe, recipient, header, row, content })
+    if (result.triedContent) budget.decryptions--
+    if (result.plaintext !== undefined) {
+      const { committed, plaintext } = result
+      const opened = { plaintext, key, alg: row.alg, enc: content.enc, committed, protectedHeader: jwe.protected.header, aad: jwe.aad }
+      return { opened }
+    }
+    problem = { ...problem, cause: result.cause }
+  }
+  return { problem }
+}
+
+type Checked = { readonly header: JsonObject; readonly row: KeyManagementAlgorithm; readonly content: ContentAlgorithm }
+
+function checkHeader(jwe: Jwe, recipient: JweRecipient, algorithms: readonly string[] | undefined): Result<Checked, JweCode> {
+  const joined = joinHeader(jwe.protected.header, jwe.unprotected, recipient.header)
+  if (!joined.ok) return joined
+  const { header } = joined
+  const alg = text(header, 'alg')
+  const enc = text(header, 'enc')
+  if (alg === undefined || enc === undefined) return { ok: false, code: 'header-malformed' }
+  const row = keyManagementAlgorithms.get(alg)
+  const content = contentAlgorithms.get(enc)
+  if (row === undefined || content === undefined) return { ok: false, code: 'alg-not-allowed' }
+  if (algorithms !== undefined && !(algorithms.includes(alg) && algorithms.includes(enc))) return { ok: false, code: 'alg-not-allowed' }
+  if (jwe.iv.length !== content.ivBytes || jwe.tag.length !== content.tagBytes) return { ok: false, code: 'jwe-malformed' }
+  const isDirect = row.mode === 'direct' || row.mode === 'agree'
+  // RFC 7516 §5.2 step 10 for the direct modes; AES Key Wrap adds eight octets (RFC 3394).
+  if (recipient.encryptedKey.length !== (isDirect ? 0 : content.keyBytes + 8)) return { ok: false, code: 'jwe-malformed' }
+  return { ok: true, header, row, content }
+}
+
+type DecryptOptions = Checked & { readonly jwe: Jwe; readonly recipient: JweRecipient }
+type Decrypted = {
+  readonly triedContent: boolean
+} & ({ readonly plaintext: Uint8Array; readonly committed: boolean } | { readonly plaintext?: undefined; readonly cause: DecryptionCause })
+
+function decryptWith(key: Key, { jwe, recipient, header, row, content }: DecryptOptions): Decrypted {
+  const { backend } = materialOf(key)
+  const found = contentKey(key, { recipient, header, row, content })
+  const claimed = jwe.protected.header[commitmentName]
+  const cek = found.cek
+  // A content key that was there before the message is not committed to, and a claim that it is is false.
+  const committed = claimed !== undefined && row.mode !== 'direct' && cek instanceof Uint8Array && isCommitted(cek, { claimed, enc: content.enc, key })
+  const usable = cek !== undefined && (claimed === undefined || committed)
+  // RFC 7516 §11.5: a failed unwrap or commitment costs the same decryption as a good one. Its outcome is thrown away
+  // unless the key was sound, so a fixed key is as good as a random one.
+  const plaintext = backend.gcmOpen(
+    usable ? cek : new Uint8Array(content.keyBytes),
+    jwe.iv,
+    { ciphertext: jwe.ciphertext, tag: jwe.tag },
+    additionalData(jwe.protected.text, { aad: jwe.aad, backend }),
+  )
+  if (!usable) return { triedContent: true, cause: cek === undefined ? (found.cause ?? 'unwrap') : 'commitment' }
+  return plaintext === undefined ? { triedContent: true, cause: 'content' } : { triedContent: true, plaintext, committed }
+}
+
+function isCommitted(cek: Uint8Array, { claimed, enc, key }: { readonly claimed: unknown; readonly enc: string; readonly key: Key }): boolean {
+  const { backend } = materialOf(key)
+  const octets = typeof claimed === 'string' ? backend.fromBase64url(claimed) : undefined
+  return octets !== undefined && equal(octets, commitment(cek, { enc, backend }))
+}
+
+type ContentKeyOptions = { readonly recipient: JweRecipient } & Checked
+type ContentKey = { readonly cek: unknown; readonly cause?: DecryptionCause }
+
+function contentKey(key: Key, { recipient, header, row, content }: ContentKeyOptions): ContentKey {
+  const { backend, symmetric } = materialOf(key)
+  if (row.mode === 'direct') return { cek: symmetric }
+  if (row.mode === 'wrap') return { cek: backend.keyUnwrap(symmetric, recipient.encryptedKey) }
+  const isDirect = row.mode === 'agree'
+  const derived = agreed(key, header, {
+    algorithm: isDirect ? content.enc : row.alg,
+    keyBytes: isDirect ? content.keyBytes : (row.kekBytes ?? 0),
+  })
+  if (derived === undefined) return { cek: undefined, cause: 'agreement' }
+  return { cek: isDirect ? derived : backend.keyUnwrap(derived, recipient.encryptedKey) }
+}
+
+/** The key agreed with `epk`, or `undefined` when that is no sound public key on our curve (RFC 7518 §4.6.1). */
+function agreed(key: Key, header: JsonObject, options: { readonly algorithm: string; readonly keyBytes: number }): Uint8Array | undefined {
+  const { backend, agreement, agreePrivate } = materialOf(key)
+  const epk = object(header, 'epk')
+  if (epk === undefined || agreement === undefined || epk['kty'] !== key.kty || epk['crv'] !== key.crv) return undefined
+  if (epk['d'] !== undefined) return undefined
+  const publicKey = coordinates(epk, key)
+  const info = partyInfo(header, key)
+  if (publicKey === undefined || info === undefined) return undefined
+  const prepared = agreement.importPublic(publicKey)
+  const secret = prepared === undefined ? undefined : agreement.agree(agreePrivate, prepared)
+  return secret === undefined ? undefined : concatKdf(secret, { backend, ...options, ...info })
+}
+
+function coordinates(epk: JsonObject, key: Key): Uint8Array | undefined {
+  const { backend } = materialOf(key)
+  const bytes = curves.get(key.crv ?? '')?.coordinateBytes
+  const x = backend.fromBase64url(text(epk, 'x') ?? '')
+  if (x === undefined || x.length !== bytes) return undefined
+  if (key.kty === 'OKP') return x
+  const y = backend.fromBase64url(text(epk, 'y') ?? '')
+  return y === undefined || y.length !== bytes ? undefined : concat(x, y)
+}
+
+function partyInfo(header: JsonObject, key: Key): { readonly apu?: Uint8Array; readonly apv?: Uint8Array } | undefined {
+  const { backend } = materialOf(key)
+  const info: { apu?: Uint8Array; apv?: Uint8Array } = {}
+  for (const name of ['apu', 'apv'] as const) {
+    if (header[name] === undefined) continue
+    const octets = backend.fromBase64url(text(header, name) ?? '!')
+    if (octets === undefined) return undefined
+    info[name] = octets
+  }
+  return info
+}

@@ -1,0 +1,95 @@
+/**
+ * JSON Web Keys (RFC 7517, RFC 7518 §6, RFC 8037 §2) as plain data: thumbprints, making, and the public part.
+ * Preparing a key for use is `importKey`.
+ * @module
+ */
+import { utf8, type Random } from '@parley/core'
+import { backend as defaultBackend } from '#backend'
+import { curves } from './algorithms.ts'
+import type { Backend } from './backend.ts'
+import { JoseError } from './errors.ts'
+
+/** A JSON Web Key. Members that are not named here are kept. */
+export type Jwk = {
+  readonly kty: string
+  readonly kid?: string
+  readonly alg?: string
+  readonly use?: string
+  readonly key_ops?: readonly string[]
+  readonly crv?: string
+  readonly x?: string
+  readonly y?: string
+  readonly d?: string
+  readonly k?: string
+}
+
+export type KeyKind = 'Ed25519' | 'X25519' | 'P-256' | 'oct-256'
+
+// RFC 7638 §3.2 and RFC 8037 §2, in lexicographic order; also what a public key shows of itself.
+const requiredMembers: { readonly [kty: string]: readonly ['crv', 'kty', 'x'] | readonly ['crv', 'kty', 'x', 'y'] | readonly ['k', 'kty'] | undefined } = {
+  OKP: ['crv', 'kty', 'x'],
+  EC: ['crv', 'kty', 'x', 'y'],
+  oct: ['k', 'kty'],
+}
+
+/** The thumbprint of a key (RFC 7638): base64url of SHA-256 over its required members. */
+export function thumbprint(jwk: Jwk): string {
+  const members = requiredMembers[jwk.kty]
+  if (members === undefined) throw new JoseError('ERR_JOSE_KEY_UNSUPPORTED', 'the key type is not supported')
+  const parts: string[] = []
+  for (const name of members) {
+    const value = jwk[name]
+    if (typeof value !== 'string') throw new JoseError('ERR_JOSE_KEY_MALFORMED', `the key lacks ${name}`)
+    parts.push(`${JSON.stringify(name)}:${JSON.stringify(value)}`)
+  }
+  return defaultBackend.base64url(defaultBackend.sha256(utf8(`{${parts.join(',')}}`)))
+}
+
+/** Makes a private or symmetric key out of `random`. Asymmetric keys get their thumbprint as `kid`. */
+export function generateKey(kind: KeyKind, options: { readonly random: Random; readonly backend?: Backend }): Jwk {
+  const backend = options.backend ?? defaultBackend
+  if (kind === 'oct-256') return { kty: 'oct', k: backend.base64url(options.random.bytes(32)) }
+  const { privateKey, publicKey } = generatePair(kind, { random: options.random, backend })
+  const jwk = { ...toPublicJwk(kind, publicKey, backend), d: backend.base64url(privateKey) }
+  return { ...jwk, kid: thumbprint(jwk) }
+}
+
+/** The public part of an asymmetric key; a symmetric one has none. */
+export function publicJwk(jwk: Jwk): Jwk {
+  const members = requiredMembers[jwk.kty]
+  if (members === undefined) throw new JoseError('ERR_JOSE_KEY_UNSUPPORTED', 'the key type is not supported')
+  if (jwk.kty === 'oct') throw new JoseError('ERR_JOSE_KEY_UNSUPPORTED', 'a symmetric key has no public part')
+  const { d: _, k: __, key_ops, ...rest } = jwk
+  const ops = key_ops?.map((op) => publicOps[op] ?? op)
+  return ops === undefined ? rest : { ...rest, key_ops: ops }
+}
+
+// What the holder of the public key does where the private key does the other.
+const publicOps: { readonly [op: string]: string | undefined } = { sign: 'verify', unwrapKey: 'wrapKey', decrypt: 'encrypt' }
+
+/** The public JWK of raw coordinates. */
+export function toPublicJwk(crv: string, publicKey: Uint8Array, backend: Backend): Jwk & { readonly crv: string; readonly x: string } {
+  const curve = curves.get(crv)
+  if (curve?.kty === 'EC') {
+    const bytes = curve.coordinateBytes
+    return { kty: 'EC', crv, x: backend.base64url(publicKey.subarray(0, bytes)), y: backend.base64url(publicKey.subarray(bytes)) }
+  }
+  return { kty: 'OKP', crv, x: backend.base64url(publicKey) }
+}
+
+/** A fresh key pair on `crv` as octets, ready for JWK. */
+function generatePair(crv: string, options: { readonly random: Random; readonly backend: Backend }): { privateKey: Uint8Array; publicKey: Uint8Array } {
+  const scheme = options.backend.signatures[crv]
+  const agreement = options.backend.agreements[crv]
+  for (;;) {
+    const privateKey = options.random.bytes(curves.get(crv)?.coordinateBytes ?? 0)
+    if (agreement !== undefined) {
+      // Out of range has a chance of 2^-32 on P-256 and none on the others: draw again (FIPS 186-5 A.2.2).
+      const pair = agreement.importPrivate(privateKey)
+      if (pair !== undefined) return { privateKey, publicKey: agreement.publicOf(pair) }
+    } else {
+      const publicKey = scheme?.publicOf(privateKey)
+      if (publicKey !== undefined) return { privateKey, publicKey }
+    }
+  }
+}

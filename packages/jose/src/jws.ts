@@ -1,0 +1,199 @@
+/**
+ * JSON Web Signatures (RFC 7515): signing and verifying, any number of signatures over one payload.
+ * Which signatures must hold is the caller's explicit policy. Reading and writing texts is in serialization.ts.
+ * @module
+ */
+import { type JsonObject, type Result, utf8 } from '@parley/core'
+import { backend as defaultBackend } from '#backend'
+import { signatureAlgorithms } from './algorithms.ts'
+import { JoseError } from './errors.ts'
+import { type HeaderCode, joinHeader, type ProtectedHeader, text } from './header.ts'
+import { fitsSignature, type Key, materialOf, signatureAlgorithmOf } from './key.ts'
+import { type JoseLimits, joseLimits } from './limits.ts'
+
+export type JwsSignature = {
+  readonly protected: ProtectedHeader
+  /** The unprotected header, which nothing vouches for. */
+  readonly unprotected: JsonObject | undefined
+  readonly signature: Uint8Array
+}
+
+/** A JWS in no particular serialization. Nothing in it is verified. */
+export type Jws = {
+  readonly payload: Uint8Array
+  /** The payload as it was signed: base64url. */
+  readonly payloadText: string
+  readonly signatures: readonly JwsSignature[]
+}
+
+export type Signer = {
+  readonly key: Key
+  /** By default the first algorithm that fits the key: EdDSA or ES256. */
+  readonly alg?: string
+  /** More members for the protected header, such as `typ` and `cty`. */
+  readonly protected?: JsonObject
+  readonly unprotected?: JsonObject
+}
+
+/** Signs `payload` once per signer. `kid` is written when the key has one. */
+export function signJws(payload: Uint8Array, options: { readonly signers: readonly Signer[] }): Jws {
+  if (options.signers.length === 0) throw new RangeError('signers must not be empty')
+  const payloadText = defaultBackend.base64url(payload)
+  return { payload, payloadText, signatures: options.signers.map((signer) => signOne(payloadText, signer)) }
+}
+
+/** Adds a signature beside those that are there, as a gateway does; they are not touched. */
+export function addSignature(jws: Jws, signer: Signer): Jws {
+  return { ...jws, signatures: [...jws.signatures, signOne(jws.payloadText, signer)] }
+}
+
+export type SignCompactOptions = {
+  readonly key: Key
+  readonly alg?: string
+  readonly typ?: string
+  readonly cty?: string
+  /** More protected header members. */
+  readonly header?: JsonObject
+}
+
+/** Signs `payload` in the compact serialization. */
+export function signCompact(payload: Uint8Array, { key, alg, typ, cty, header }: SignCompactOptions): string {
+  const row = chooseAlgorithm(key, alg)
+  const protectedText = encodeHeader(row.alg, key, { ...(typ === undefined ? {} : { typ }), ...(cty === undefined ? {} : { cty }), ...header })
+  const input = `${protectedText}.${materialOf(key).backend.base64url(payload)}`
+  return `${input}.${signText(input, key)}`
+}
+
+/** An Unsecured JWS (RFC 7515 A.5): nothing protects it. Readers take it only by naming "none" among their algorithms. */
+export function unsecuredJws(payload: Uint8Array, options: { readonly protected?: JsonObject } = {}): Jws {
+  const header: JsonObject = { alg: 'none', ...options.protected }
+  const headerText = defaultBackend.base64url(utf8(JSON.stringify(header)))
+  return {
+    payload,
+    payloadText: defaultBackend.base64url(payload),
+    signatures: [{ protected: { text: headerText, header }, unprotected: undefined, signature: new Uint8Array(0) }],
+  }
+}
+
+export type JwsCode = HeaderCode | 'jws-malformed' | 'alg-not-allowed' | 'key-unknown' | 'key-unfit' | 'signature-invalid'
+
+export type SignatureReport = {
+  readonly alg: string
+  /** Of the key that verified; otherwise what the protected header claims. */
+  readonly kid: string | undefined
+  readonly verified: boolean
+  /** The key that verified. */
+  readonly key: Key | undefined
+  readonly protectedHeader: JsonObject
+}
+
+export type VerifyOptions = {
+  readonly keys: readonly Key[]
+  /** Every signature must hold (the default), or at least one. */
+  readonly require?: 'all' | 'any'
+  /** The algorithms that are taken; by default all of the table. "none" counts only when it is named here. */
+  readonly algorithms?: readonly string[]
+  readonly limits?: JoseLimits
+}
+
+/** Verifies; the payload comes out only when the policy holds. */
+export function verifyJws(
+  jws: Jws,
+  { keys, require = 'all', algorithms, limits = joseLimits }: VerifyOptions,
+): Result<{ readonly payload: Uint8Array; readonly signatures: readonly SignatureReport[] }, JwsCode> {
+  if (jws.signatures.length === 0) return { ok: false, code: 'jws-malformed' }
+  if (jws.signatures.length > limits.signaturesMax) return { ok: false, code: 'limit-exceeded' }
+  const budget = { left: limits.verificationsMax }
+  const reports: SignatureReport[] = []
+  let firstProblem: JwsCode | undefined
+  for (const signature of jws.signatures) {
+    const outcome = verifyOne(jws, signature, { keys, algorithms, alone: jws.signatures.length === 1, budget })
+    if (outcome.report !== undefined) reports.push(outcome.report)
+    // A malformed header spoils the whole object, under either policy.
+    if (outcome.report === undefined) return { ok: false, code: outcome.code }
+    if (outcome.code !== undefined && (firstProblem === undefined || outcome.code === 'signature-invalid')) firstProblem = outcome.code
+  }
+  if (firstProblem !== undefined && (require === 'all' || !reports.some((report) => report.verified))) return { ok: false, code: firstProblem }
+  return { ok: true, payload: jws.payload, signatures: reports }
+}
+
+type VerifyOneOptions = {
+  readonly keys: readonly Key[]
+  readonly algorithms: readonly string[] | undefined
+  readonly alone: boolean
+  readonly budget: { left: number }
+}
+
+type Outcome =
+  | { readonly report: SignatureReport; readonly code: JwsCode | undefined }
+  | { readonly report: undefined; readonly code: JwsCode }
+
+function verifyOne(jws: Jws, signature: JwsSignature, { keys, algorithms, alone, budget }: VerifyOneOptions): Outcome {
+  const joined = joinHeader(signature.protected.header, signature.unprotected)
+  if (!joined.ok) return { report: undefined, code: joined.code }
+  const alg = text(joined.header, 'alg')
+  if (alg === undefined) return { report: undefined, code: 'header-malformed' }
+  const protectedHeader = signature.protected.header
+  const report = (key: Key | undefined): SignatureReport => ({
+    alg,
+    kid: key?.kid ?? text(protectedHeader, 'kid') ?? key?.thumbprint,
+    verified: key !== undefined,
+    key,
+    protectedHeader,
+  })
+  if (alg === 'none') {
+    // It never counts as a signature, and stands beside none.
+    if (!alone || algorithms?.includes('none') !== true) return { report: report(undefined), code: 'alg-not-allowed' }
+    return { report: report(undefined), code: signature.signature.length === 0 ? undefined : 'signature-invalid' }
+  }
+  const row = signatureAlgorithms.get(alg)
+  if (row === undefined || algorithms?.includes(alg) === false) return { report: report(undefined), code: 'alg-not-allowed' }
+  const kid = text(joined.header, 'kid')
+  const named = keys.filter((key) => kid === undefined || key.kid === undefined || key.kid === kid)
+  const fitting = named.filter((key) => fitsSignature(key, row, 'verify') && materialOf(key).verifying !== undefined)
+  if (fitting.length === 0) return { report: report(undefined), code: kid !== undefined && named.length > 0 ? 'key-unfit' : 'key-unknown' }
+  if (signature.signature.length !== row.signatureBytes) return { report: report(undefined), code: 'signature-invalid' }
+  const input = defaultBackend.ascii(`${signature.protected.text}.${jws.payloadText}`)
+  for (const key of fitting) {
+    if (budget.left-- <= 0) return { report: report(undefined), code: 'limit-exceeded' }
+    const { scheme, verifying } = materialOf(key)
+    if (scheme?.verify(signature.signature, input, verifying)) return { report: report(key), code: undefined }
+  }
+  return { report: report(undefined), code: 'signature-invalid' }
+}
+
+function signOne(payloadText: string, { key, alg, protected: more = {}, unprotected }: Signer): JwsSignature {
+  const row = chooseAlgorithm(key, alg)
+  const header: JsonObject = { alg: row.alg, ...(key.kid === undefined || unprotected?.['kid'] !== undefined ? {} : { kid: key.kid }), ...more }
+  requireJoinable(header, unprotected)
+  const headerText = defaultBackend.base64url(utf8(JSON.stringify(header)))
+  const { backend, scheme, signing } = materialOf(key)
+  const signature = scheme?.sign(backend.ascii(`${headerText}.${payloadText}`), signing)
+  if (signature === undefined) throw new JoseError('ERR_JOSE_KEY_UNFIT', 'the key cannot sign')
+  return { protected: { text: headerText, header }, unprotected, signature }
+}
+
+function signText(input: string, key: Key): string {
+  const { backend, scheme, signing } = materialOf(key)
+  const signature = scheme?.sign(backend.ascii(input), signing)
+  if (signature === undefined) throw new JoseError('ERR_JOSE_KEY_UNFIT', 'the key cannot sign')
+  return backend.base64url(signature)
+}
+
+function encodeHeader(alg: string, key: Key, more: JsonObject): string {
+  const header: JsonObject = { ...(key.kid === undefined ? { alg } : { alg, kid: key.kid }), ...more }
+  requireJoinable(header, undefined)
+  return defaultBackend.base64url(utf8(JSON.stringify(header)))
+}
+
+function chooseAlgorithm(key: Key, alg: string | undefined): { readonly alg: string } {
+  const row = alg === undefined ? signatureAlgorithmOf(key) : signatureAlgorithms.get(alg)
+  if (alg !== undefined && row === undefined) throw new JoseError('ERR_JOSE_ALGORITHM_UNKNOWN', 'no such signature algorithm')
+  if (row === undefined || !fitsSignature(key, row, 'sign')) throw new JoseError('ERR_JOSE_KEY_UNFIT', 'the key does not fit the signature algorithm')
+  return row
+}
+
+function requireJoinable(header: JsonObject, unprotected: JsonObject | undefined): void {
+  const joined = joinHeader(header, unprotected)
+  if (!joined.ok) throw new JoseError('ERR_JOSE_HEADER_INVALID', `the header cannot be written: ${joined.code}`)
+}

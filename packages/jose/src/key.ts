@@ -1,0 +1,232 @@
+/**
+ * Prepared keys: a JWK is checked and handed to its backend once, then used for any number of messages
+ * (RFC 7517 §4, RFC 8725 §3.1, requirements J5 and J21). A prepared key shows nothing secret when printed.
+ * @module
+ */
+import { concat, equal, type Result } from '@parley/core'
+import { backend as defaultBackend } from '#backend'
+import { contentAlgorithms, curves, keyManagementAlgorithms, type SignatureAlgorithm, signatureAlgorithms } from './algorithms.ts'
+import type { Agreement, Backend, SignatureScheme } from './backend.ts'
+import { JoseError } from './errors.ts'
+import { type Jwk, thumbprint, toPublicJwk } from './jwk.ts'
+
+const material: unique symbol = Symbol('material')
+
+/** A key ready for use. Its secrets are held where neither JSON nor inspection finds them. */
+export type Key = {
+  readonly kty: 'OKP' | 'EC' | 'oct'
+  /** The curve of an asymmetric key. */
+  readonly crv: string | undefined
+  readonly kid: string | undefined
+  /** What the JWK allows; `undefined` allows all that fits the type. */
+  readonly alg: string | undefined
+  readonly use: string | undefined
+  readonly keyOps: readonly string[] | undefined
+  /** True when it can sign, unwrap or agree: a private or symmetric key. */
+  readonly secret: boolean
+  /** Octets of a symmetric key. */
+  readonly secretBytes: number | undefined
+  /** RFC 7638; `undefined` for a symmetric key, whose thumbprint would tell about it. */
+  readonly thumbprint: string | undefined
+  /** The public JWK (required members and `kid`); `undefined` for a symmetric key. */
+  readonly publicJwk: Jwk | undefined
+  readonly [material]: Material
+}
+
+/** What the backend prepared. */
+export type Material = {
+  readonly backend: Backend
+  readonly scheme?: SignatureScheme
+  readonly agreement?: Agreement
+  readonly signing?: unknown
+  readonly verifying?: unknown
+  readonly agreePrivate?: unknown
+  readonly agreePublic?: unknown
+  readonly symmetric?: unknown
+}
+
+/** What the prepared key holds. Only this package asks. */
+export function materialOf(key: Key): Material {
+  return key[material]
+}
+
+export type ImportOptions = {
+  /** Replaces the JWK's own `kid`. */
+  readonly kid?: string
+  /** The implementation to use; by default that of this runtime. */
+  readonly backend?: Backend
+}
+
+export type KeyCode = 'key-malformed' | 'key-unsupported'
+
+/** Checks and prepares a JWK; throws `ERR_JOSE_KEY_MALFORMED` or `ERR_JOSE_KEY_UNSUPPORTED`. */
+export function importKey(jwk: Jwk, options: ImportOptions = {}): Key {
+  const result = readKey(jwk, options)
+  if (result.ok) return result.key
+  if (result.code === 'key-unsupported') throw new JoseError('ERR_JOSE_KEY_UNSUPPORTED', 'the key type or curve is not supported')
+  throw new JoseError('ERR_JOSE_KEY_MALFORMED', 'the key is not a well-formed JWK')
+}
+
+/** Checks and prepares a JWK that came from elsewhere. */
+export function readKey(jwk: unknown, options: ImportOptions = {}): Result<{ readonly key: Key }, KeyCode> {
+  if (!isJwk(jwk)) return { ok: false, code: 'key-malformed' }
+  const backend = options.backend ?? defaultBackend
+  if (jwk.kty === 'oct') return readSecret(jwk, backend, options.kid)
+  const curve = curves.get(jwk.crv ?? '')
+  if (curve === undefined || curve.kty !== jwk.kty) return { ok: false, code: 'key-unsupported' }
+  const publicKey = coordinates(jwk, { backend, bytes: curve.coordinateBytes, count: curve.kty === 'EC' ? 2 : 1 })
+  const privateKey = jwk.d === undefined ? undefined : backend.fromBase64url(jwk.d)
+  if (publicKey === undefined || jwk.k !== undefined || (jwk.d !== undefined && privateKey?.length !== curve.coordinateBytes)) {
+    return { ok: false, code: 'key-malformed' }
+  }
+  const prepared = prepare(jwk, { backend, publicKey, privateKey })
+  if (prepared === undefined) return { ok: false, code: 'key-malformed' }
+  const bare = toPublicJwk(curve.crv, publicKey, backend)
+  const kid = options.kid ?? jwk.kid
+  return {
+    ok: true,
+    key: makeKey(prepared, {
+      ...describe(jwk, kid),
+      kty: curve.kty,
+      crv: curve.crv,
+      secret: privateKey !== undefined,
+      secretBytes: undefined,
+      thumbprint: thumbprint(bare),
+      publicJwk: kid === undefined ? bare : { ...bare, kid },
+    }),
+  }
+}
+
+function readSecret(jwk: Jwk, backend: Backend, kid: string | undefined): Result<{ readonly key: Key }, KeyCode> {
+  const octets = jwk.k === undefined ? undefined : backend.fromBase64url(jwk.k)
+  if (octets === undefined || octets.length === 0 || jwk.d !== undefined || jwk.x !== undefined) return { ok: false, code: 'key-malformed' }
+  const bytes =
+    keyManagementAlgorithms.get(jwk.alg ?? '')?.kekBytes ?? contentAlgorithms.get(jwk.alg ?? '')?.keyBytes ?? octets.length
+  if (bytes !== octets.length) return { ok: false, code: 'key-malformed' }
+  return {
+    ok: true,
+    key: makeKey(
+      { backend, symmetric: backend.importSecret(octets) },
+      { ...describe(jwk, kid ?? jwk.kid), kty: 'oct', crv: undefined, secret: true, secretBytes: octets.length, thumbprint: undefined, publicJwk: undefined },
+    ),
+  }
+}
+
+function describe(jwk: Jwk, kid: string | undefined): Pick<Key, 'kid' | 'alg' | 'use' | 'keyOps'> {
+  return { kid, alg: jwk.alg, use: jwk.use, keyOps: jwk.key_ops === undefined ? undefined : [...jwk.key_ops] }
+}
+
+function makeKey(held: Material, shown: Omit<Key, typeof material>): Key {
+  // Not enumerable: neither JSON, nor spread, nor inspection shows it.
+  return Object.freeze(Object.defineProperty({ ...shown }, material, { value: held }) as Key)
+}
+
+type Octets = { readonly backend: Backend; readonly publicKey: Uint8Array; readonly privateKey: Uint8Array | undefined }
+
+function prepare(jwk: Jwk, { backend, publicKey, privateKey }: Octets): Material | undefined {
+  const crv = jwk.crv ?? ''
+  const scheme = jwk.use === 'enc' ? undefined : backend.signatures[crv]
+  const agreement = jwk.use === 'sig' ? undefined : backend.agreements[crv]
+  let held: Material = { backend }
+  if (scheme !== undefined) {
+    if (crv === 'Ed25519' && isWeakEd25519(publicKey)) return undefined
+    if (privateKey !== undefined && !fits(scheme.publicOf(privateKey), publicKey)) return undefined
+    const verifying = scheme.importPublic(publicKey)
+    if (verifying === undefined) return undefined
+    held = { ...held, scheme, verifying }
+    if (privateKey !== undefined) held = { ...held, signing: scheme.importPrivate(privateKey, publicKey) }
+  }
+  if (agreement !== undefined) {
+    if (!agreement.isPublic(publicKey)) return undefined
+    const agreePublic = agreement.importPublic(publicKey)
+    held = { ...held, agreement, agreePublic }
+    if (privateKey !== undefined) {
+      const agreePrivate = agreement.importPrivate(privateKey)
+      if (agreePrivate === undefined || !fits(agreement.publicOf(agreePrivate), publicKey)) return undefined
+      held = { ...held, agreePrivate }
+    }
+  }
+  return held.scheme === undefined && held.agreement === undefined ? undefined : held
+}
+
+function fits(derived: Uint8Array | undefined, publicKey: Uint8Array): boolean {
+  return derived !== undefined && equal(derived, publicKey)
+}
+
+function coordinates(jwk: Jwk, { backend, bytes, count }: { backend: Backend; bytes: number; count: 1 | 2 }): Uint8Array | undefined {
+  const x = backend.fromBase64url(jwk.x ?? '')
+  if (x === undefined || x.length !== bytes) return undefined
+  if (count === 1) return jwk.y === undefined ? x : undefined
+  const y = backend.fromBase64url(jwk.y ?? '')
+  return y === undefined || y.length !== bytes ? undefined : concat(x, y)
+}
+
+// Points of small order verify signatures over anything, and OpenSSL takes them. Sign bit masked off.
+const smallOrder = [
+  '0000000000000000000000000000000000000000000000000000000000000000',
+  '0100000000000000000000000000000000000000000000000000000000000000',
+  'ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f',
+  'c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a',
+  '26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05',
+]
+
+function isWeakEd25519(publicKey: Uint8Array): boolean {
+  const y = publicKey.slice()
+  // 32 octets by the check of the coordinates.
+  y[31] = (y[31] as number) & 0x7f
+  const hex = Array.from(y, (octet) => octet.toString(16).padStart(2, '0')).join('')
+  // y >= 2^255 - 19 is a second encoding of a small number (RFC 8032 §5.1.3).
+  const isCanonical = !/^(?:e[d-f]|f.)(?:ff){30}7f$/.test(hex)
+  return !isCanonical || smallOrder.includes(hex)
+}
+
+function isJwk(value: unknown): value is Jwk {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return false
+  // Every member is checked before it is used.
+  const jwk = value as { readonly [name: string]: unknown }
+  if (typeof jwk['kty'] !== 'string') return false
+  for (const name of ['kid', 'alg', 'use', 'crv', 'x', 'y', 'd', 'k']) {
+    if (jwk[name] !== undefined && typeof jwk[name] !== 'string') return false
+  }
+  const ops = jwk['key_ops']
+  return ops === undefined || (Array.isArray(ops) && ops.every((op) => typeof op === 'string') && new Set(ops).size === ops.length)
+}
+
+/** The first JWS algorithm that `key` fits, for a signer who named none. */
+export function signatureAlgorithmOf(key: Key): SignatureAlgorithm | undefined {
+  for (const row of signatureAlgorithms.values()) if (fitsSignature(key, row, 'sign')) return row
+  return undefined
+}
+
+/** Whether type, curve, `alg`, `use` and `key_ops` of `key` fit the JWS algorithm and the operation (requirement J5). */
+export function fitsSignature(key: Key, row: SignatureAlgorithm, operation: 'sign' | 'verify'): boolean {
+  if (key.kty !== row.kty || key.crv !== row.crv) return false
+  if (key.alg !== undefined && key.alg !== row.alg && key.alg !== row.alias) return false
+  if (operation === 'sign' && !key.secret) return false
+  return allows(key, 'sig', operation === 'sign' ? ['sign'] : key.secret ? ['verify', 'sign'] : ['verify'])
+}
+
+/** Whether `key` fits the JWE algorithm and the operation (requirement J5). */
+export function fitsEncryption(key: Key, alg: string, options: { readonly enc: string; readonly operation: 'seal' | 'open' }): boolean {
+  const row = keyManagementAlgorithms.get(alg)
+  if (row === undefined) return false
+  const opens = options.operation === 'open'
+  if (row.mode === 'agree' || row.mode === 'agree-wrap') {
+    if (key.kty === 'oct' || key[material].agreement === undefined || (opens && !key.secret)) return false
+    if (key.alg !== undefined && key.alg !== alg) return false
+    // WebCrypto gives a public ECDH key no key_ops at all.
+    return allows(key, 'enc', ['deriveKey', 'deriveBits']) || (!opens && key.use !== 'sig' && key.keyOps?.length === 0)
+  }
+  if (key.kty !== 'oct') return false
+  if (row.mode === 'direct') {
+    if (key.alg !== undefined && key.alg !== alg && key.alg !== options.enc) return false
+    return key.secretBytes === contentAlgorithms.get(options.enc)?.keyBytes && allows(key, 'enc', [opens ? 'decrypt' : 'encrypt'])
+  }
+  if (key.alg !== undefined && key.alg !== alg) return false
+  return key.secretBytes === row.kekBytes && allows(key, 'enc', [opens ? 'unwrapKey' : 'wrapKey'])
+}
+
+function allows(key: Key, use: 'sig' | 'enc', operations: readonly string[]): boolean {
+  if (key.use !== undefined && key.use !== use) return false
+  return key.keyOps === undefined || operations.some((operation) => key.keyOps?.includes(operation))
+}

@@ -1,0 +1,33 @@
+/**
+ * The named bounds of this package: nothing hostile makes more work than these allow (RFC 7516 §11, requirement J20).
+ * @module
+ */
+
+export type JoseLimits = {
+  /** A whole serialized object. */
+  readonly bytesMax: number
+  /** One header: protected, shared unprotected, or of one recipient or signature. */
+  readonly headerBytesMax: number
+  /** Nesting of a header's JSON. */
+  readonly headerDepthMax: number
+  readonly recipientsMax: number
+  readonly signaturesMax: number
+  /** Key unwraps tried for one object; each may cost a key agreement. */
+  readonly unwrapsMax: number
+  /** Content decryptions tried for one object. */
+  readonly decryptionsMax: number
+  /** Signature verifications tried for one object. */
+  readonly verificationsMax: number
+}
+
+/** The defaults; each can be lowered or raised where an object is read. */
+export const joseLimits: JoseLimits = {
+  bytesMax: 32 * 1024 * 1024,
+  headerBytesMax: 64 * 1024,
+  headerDepthMax: 16,
+  recipientsMax: 1024,
+  signaturesMax: 64,
+  unwrapsMax: 1024,
+  decryptionsMax: 8,
+  verificationsMax: 256,
+}
