@@ -21,6 +21,8 @@ export type OpenOptions = {
   readonly keys: readonly Key[]
   /** The `alg` and `enc` values that are taken; by default all of the tables. */
   readonly algorithms?: readonly string[]
+  /** Try the keys whatever `kid` says: the caller has found them by it. */
+  readonly anyKid?: boolean
   readonly limits?: JoseLimits
 }
 
@@ -43,13 +45,13 @@ export type OpenResult =
   | { readonly ok: false; readonly code: JweCode; readonly cause?: DecryptionCause }
 
 /** Decrypts with the first of `keys` that fits a recipient and succeeds. */
-export function openJwe(jwe: Jwe, { keys, algorithms, limits = joseLimits }: OpenOptions): OpenResult {
+export function openJwe(jwe: Jwe, { keys, algorithms, anyKid = false, limits = joseLimits }: OpenOptions): OpenResult {
   if (jwe.recipients.length > limits.recipientsMax) return { ok: false, code: 'limit-exceeded' }
   let worst: Problem = { code: 'jwe-malformed', weight: 0 }
   const budget: Budget = { unwraps: limits.unwrapsMax, decryptions: limits.decryptionsMax }
   for (const [i, recipient] of jwe.recipients.entries()) {
     if (recipient === undefined) continue
-    const outcome = openOne(jwe, recipient, { keys, algorithms, budget })
+    const outcome = openOne(jwe, recipient, { keys, algorithms, anyKid, budget })
     if (outcome.opened !== undefined) return { ok: true, ...outcome.opened, recipient: i }
     if (outcome.problem.weight > worst.weight) worst = outcome.problem
   }
@@ -62,12 +64,17 @@ type Problem = { readonly code: JweCode; readonly weight: number; readonly cause
 type Outcome =
   | { readonly opened: Omit<OpenedJwe, 'recipient'>; readonly problem?: undefined }
   | { readonly opened?: undefined; readonly problem: Problem }
-type OneOptions = { readonly keys: readonly Key[]; readonly algorithms: readonly string[] | undefined; readonly budget: Budget }
+type OneOptions = {
+  readonly keys: readonly Key[]
+  readonly algorithms: readonly string[] | undefined
+  readonly anyKid: boolean
+  readonly budget: Budget
+}
 
-function openOne(jwe: Jwe, recipient: JweRecipient, { keys, algorithms, budget }: OneOptions): Outcome {
+function openOne(jwe: Jwe, recipient: JweRecipient, { keys, algorithms, anyKid, budget }: OneOptions): Outcome {
   const alone = jwe.recipients.length === 1
   const kid = recipient.header?.['kid'] ?? jwe.protected.header['kid'] ?? jwe.unprotected?.['kid']
-  const named = keys.filter((key) => kid === undefined || key.kid === undefined || key.kid === kid)
+  const named = anyKid ? keys : keys.filter((key) => kid === undefined || key.kid === undefined || key.kid === kid)
   // Others' entries are passed over without a look at the rest of their headers.
   if (named.length === 0 && !alone) return { problem: { code: 'key-unknown', weight: 2 } }
   const ours = named.length > 0
