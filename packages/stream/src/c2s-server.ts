@@ -1,0 +1,251 @@
+/**
+ * The relay's end of a stream to a device (design §5), without I/O. It speaks first; before login it takes one small frame and
+ * does no signature work by itself: its owner looks the device up, then admits or refuses it.
+ * @module
+ */
+import { assert, type Domain, type JsonObject, type Random } from '@parley/core'
+import type { Key } from '@parley/jose'
+import { signBounce } from './bounce.ts'
+import { type RequestCode, requestCodes, type StreamCode, streamCodes } from './codes.ts'
+import { type Bounce, type Frame, readFrame, type StanzaFrame, writeFrame } from './frame.ts'
+import { type StreamLimits, streamLimits } from './limits.ts'
+import { type Login, readLogin, signWelcome, verifyLogin, type Welcome } from './login.ts'
+import { type Claimed, makeNonce, relayKeyJson } from './proof.ts'
+import { createReceiver, type Receiver, type Settlement } from './receiver.ts'
+import { createSender, type Sender, sizeOf } from './sender.ts'
+import { type StoredStanza, unpackFrame } from './stored.ts'
+
+export type C2sServerOptions = {
+  readonly domain: Domain
+  /** The relay's signing key. */
+  readonly signer: Key
+  readonly random: Random
+  readonly limits?: Partial<StreamLimits>
+}
+
+export type C2sServerEvent =
+  /** Somebody claims to be this device: answer with `admit` or `refuse`. */
+  | {
+      readonly kind: 'login'
+      readonly login: Login
+      readonly registration: { readonly card: string; readonly statement: string } | undefined
+    }
+  /** Settle it by its `n`; without one nobody waits. */
+  | { readonly kind: 'stanza'; readonly n: number | undefined; readonly stanza: StanzaFrame }
+  /** The device has handled its mailbox up to `h`. */
+  | { readonly kind: 'acked'; readonly h: number }
+  | { readonly kind: 'request'; readonly id: string; readonly what: string; readonly value: JsonObject }
+  /** The stream is over: send the frames that came with it, then close the connection with `close` and `code`. */
+  | {
+      readonly kind: 'fatal'
+      readonly code: string
+      readonly retryable: boolean
+      readonly close: number
+      readonly by: 'device' | 'here'
+    }
+
+export type C2sServerOutput = { readonly frames: readonly Uint8Array[]; readonly events: readonly C2sServerEvent[] }
+
+export type Admission = {
+  /** The device's signing key, as its account's current card has it. */
+  readonly key: Key
+  readonly account: 'known' | 'registered'
+  readonly epoch: string
+  /** What this device has acknowledged so far. */
+  readonly position: number
+  /** Where this stream begins. */
+  readonly start: number
+  readonly cloned: boolean
+}
+
+export interface C2sServer {
+  readonly state: 'login' | 'deciding' | 'ready' | 'ended'
+  /** Positions up to here were sent on this stream, or handled before it. */
+  readonly sent: number
+  open(now: number): C2sServerOutput
+  receive(frame: Uint8Array): C2sServerOutput
+  /** Whether the login that waits was signed with this key, for this relay and socket. Signature work happens here. */
+  proves(key: Key, now: number): boolean
+  /** Lets the device in; ask `proves` before. */
+  admit(admission: Admission, now: number): C2sServerOutput
+  /** Ends the stream. */
+  end(code: StreamCode): C2sServerOutput
+  settle(n: number, settlement: Settlement): void
+  /** The acknowledgement that is due after settling. */
+  flush(): C2sServerOutput
+  /** Whether the device's window takes another stanza of this size. */
+  room(bytes: number): boolean
+  /** Sends what stands at position `n` of the mailbox. */
+  deliver(n: number, stored: StoredStanza): C2sServerOutput
+  /** Sends a bounce that stands at position `n` of the mailbox. */
+  deliverBounce(n: number, bounce: Bounce, now: number): C2sServerOutput
+  deliverEphemeral(stored: StoredStanza): C2sServerOutput
+  respond(
+    id: string,
+    answer: { readonly ok: true; readonly value: JsonObject } | { readonly ok: false; readonly code: RequestCode },
+  ): C2sServerOutput
+}
+
+export function createC2sServer(options: C2sServerOptions): C2sServer {
+  const { domain, signer } = options
+  const limits = { ...streamLimits, ...options.limits }
+  const nonce = makeNonce(options.random)
+  let state: C2sServer['state'] = 'login'
+  let waiting: { readonly login: Login; readonly claimed: Claimed } | undefined
+  let sender: Sender | undefined
+  let receiver: Receiver | undefined
+  const requests = new Set<string>()
+  let frames: Uint8Array[] = []
+  let events: C2sServerEvent[] = []
+
+  function output(): C2sServerOutput {
+    const made = { frames, events }
+    frames = []
+    events = []
+    return made
+  }
+
+  function put(frame: Frame): undefined {
+    frames.push(writeFrame(frame))
+  }
+
+  function fatal(code: StreamCode): undefined {
+    if (state === 'ended') return
+    const { close, retryable } = streamCodes[code]
+    put({ t: 'error', code, retryable })
+    state = 'ended'
+    events.push({ kind: 'fatal', code, retryable, close, by: 'here' })
+  }
+
+  function onLogin(frame: Frame): undefined {
+    if (frame.t !== 'login' && frame.t !== 'register') return fatal('frame-unexpected')
+    const read = readLogin(frame.jws)
+    if (read === undefined) return fatal('frame-malformed')
+    // Said before the account is looked up, so it tells nothing about it: the nonce is of another socket.
+    if (read.login.nonce !== nonce) return fatal('login-stale')
+    const isOurs = read.login.domain === domain && read.login.address.endsWith(`@${domain}`)
+    if (!isOurs) return fatal('domain-unknown')
+    state = 'deciding'
+    waiting = read
+    const registration = frame.t === 'register' ? { card: frame.card, statement: frame.statement } : undefined
+    events.push({ kind: 'login', login: read.login, registration })
+  }
+
+  function onStanza(stanza: StanzaFrame): undefined {
+    assert(receiver !== undefined && waiting !== undefined, 'a receiver exists once the stream is ready')
+    const { login } = waiting
+    const taken = receiver.take(stanza.place, sizeOf(stanza))
+    if (taken === 'gap') return fatal('stanza-gap')
+    if (taken === 'again') return
+    if (stanza.header.from !== login.address || stanza.header.device !== login.device) return fatal('stanza-not-yours')
+    if (receiver.count > limits.windowStanzas || (receiver.count > 1 && receiver.bytes > limits.windowBytes))
+      return fatal('window-exceeded')
+    events.push({ kind: 'stanza', n: stanza.place.n, stanza })
+  }
+
+  function onReady(frame: Frame): undefined {
+    if (frame.t === 'stanza') onStanza(frame)
+    else if (frame.t === 'ack') {
+      assert(sender !== undefined, 'a sender exists once the stream is ready')
+      const result = sender.ack({ t: 'ack', epoch: frame.epoch, h: frame.h })
+      if (result.outcome === 'fatal') fatal(result.code)
+      else if (result.outcome === 'released') events.push({ kind: 'acked', h: result.h })
+    } else if (frame.t === 'request') {
+      const { id, what, value } = frame
+      if (requests.size >= limits.requestsMax || requests.has(id))
+        return put({ t: 'response', id, ok: false, code: 'too-many-requests', retryable: true })
+      requests.add(id)
+      events.push({ kind: 'request', id, what, value })
+    } else if (frame.t === 'ping') put({ t: 'pong' })
+    else if (frame.t !== 'pong') fatal('frame-unexpected')
+  }
+
+  return {
+    get state() {
+      return state
+    },
+    get sent() {
+      return sender?.last ?? 0
+    },
+    open(now) {
+      put({ t: 'challenge', nonce, domain, time: now })
+      return output()
+    },
+    receive(bytes) {
+      if (state === 'ended') return output()
+      const isEarly = state === 'login' || state === 'deciding'
+      const read = readFrame(bytes, isEarly ? { ...limits, frameBytesMax: limits.loginFrameBytesMax } : limits)
+      if (!read.ok) fatal(read.code)
+      else if (read.frame.t === 'error') {
+        const { code, retryable } = read.frame
+        state = 'ended'
+        events.push({ kind: 'fatal', code, retryable, close: 1000, by: 'device' })
+      } else if (state === 'login') onLogin(read.frame)
+      else if (state === 'ready') onReady(read.frame)
+      // Before login there is one frame, and its answer has not come yet.
+      else fatal('frame-unexpected')
+      return output()
+    },
+    proves(key, now) {
+      if (state !== 'deciding' || waiting === undefined || waiting.login.device !== key.thumbprint) return false
+      return verifyLogin(waiting.claimed, { domain, key, now, lifetimeMs: limits.proofLifetimeMs })
+    },
+    admit({ account, epoch, position, start, cloned }, now) {
+      if (state !== 'deciding' || waiting === undefined) return output()
+      const { windowStanzas, windowBytes } = limits
+      const { ownNonce, address } = waiting.login
+      const welcome: Welcome = { epoch, time: now, start, position, account, cloned, windowStanzas, windowBytes }
+      const jws = signWelcome(welcome, { nonce, ownNonce, address, signer, now, lifetimeMs: limits.proofLifetimeMs })
+      put({ t: 'welcome', jws, key: relayKeyJson(signer) })
+      sender = createSender({ epoch, start, windowStanzas, windowBytes })
+      receiver = createReceiver({ epoch: ownNonce, start: 0 })
+      state = 'ready'
+      return output()
+    },
+    end(code) {
+      fatal(code)
+      return output()
+    },
+    settle(n, settlement) {
+      receiver?.settle(n, settlement)
+    },
+    flush() {
+      const ack = state === 'ready' ? receiver?.flush() : undefined
+      if (ack !== undefined) put(ack)
+      return output()
+    },
+    room: (bytes) => state === 'ready' && sender?.room(bytes) === true,
+    deliver(n, stored) {
+      if (state === 'ready' && sender !== undefined) {
+        frames.push(unpackFrame(stored, sender.add(n, stored.entry.length + stored.body.length)))
+      }
+      return output()
+    },
+    deliverBounce(n, bounce, now) {
+      if (state === 'ready' && sender !== undefined && waiting !== undefined) {
+        const jws = signBounce(bounce, { signer, address: waiting.login.address, now })
+        put({ t: 'bounced', ...bounce, place: sender.add(n, 0), jws })
+      }
+      return output()
+    },
+    deliverEphemeral(stored) {
+      if (state === 'ready' && sender !== undefined) frames.push(unpackFrame(stored, sender.pass()))
+      return output()
+    },
+    respond(id, answer) {
+      if (state === 'ready' && requests.delete(id)) put({ t: 'response', id, ...responseOf(answer) })
+      return output()
+    },
+  }
+}
+
+type Answer = Parameters<C2sServer['respond']>[1]
+
+/** The members of a response frame. */
+export function responseOf(
+  answer: Answer,
+):
+  | { readonly ok: true; readonly value: JsonObject }
+  | { readonly ok: false; readonly code: string; readonly retryable: boolean } {
+  return answer.ok ? answer : { ok: false, code: answer.code, retryable: requestCodes[answer.code].retryable }
+}

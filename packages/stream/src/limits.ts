@@ -1,0 +1,37 @@
+/**
+ * The limits of a stream (design §5).
+ * @module
+ */
+import { limits } from '@parley/core'
+
+export type StreamLimits = {
+  /** One frame after login. */
+  readonly frameBytesMax: number
+  /** One frame before login. */
+  readonly loginFrameBytesMax: number
+  /** The JSON header of a frame. */
+  readonly headerBytesMax: number
+  readonly entriesMax: number
+  readonly addressesMax: number
+  /** Stanzas on the way in one direction, sent and not acknowledged. */
+  readonly windowStanzas: number
+  /** Octets on the way in one direction. One stanza may always go. */
+  readonly windowBytes: number
+  /** Requests on the way in one direction. */
+  readonly requestsMax: number
+  /** How long a signed login or proof is good for. */
+  readonly proofLifetimeMs: number
+}
+
+/** The defaults. */
+export const streamLimits: StreamLimits = {
+  frameBytesMax: limits.frameBytesMax,
+  loginFrameBytesMax: limits.loginFrameBytesMax,
+  headerBytesMax: limits.frameHeaderBytesMax,
+  entriesMax: limits.stanzaEntriesMax,
+  addressesMax: limits.stanzaAddressesMax,
+  windowStanzas: 64,
+  windowBytes: 1024 * 1024,
+  requestsMax: 16,
+  proofLifetimeMs: 60_000,
+}

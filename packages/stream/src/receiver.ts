@@ -1,0 +1,82 @@
+/**
+ * The receiving half of a stream (design §5): tells new stanzas from repeated ones, notices a missing one, and
+ * acknowledges in order what its owner has settled, in whatever order that happened.
+ * @module
+ */
+import type { Address } from '@parley/core'
+import type { AckFrame, Bounce, CardVersions, Place } from './frame.ts'
+
+/** How a stanza ended here: it is durable, for these recipients at these card versions, except where it bounced. */
+export type Settlement = { readonly cards?: CardVersions; readonly bounced?: readonly Bounce[] }
+
+export interface Receiver {
+  /** Stanzas taken and not settled. */
+  readonly count: number
+  readonly bytes: number
+  take(place: Place, bytes: number): 'new' | 'again' | 'gap'
+  settle(n: number, settlement: Settlement): void
+  /** Settles everything up to and including `n`. */
+  settleUpTo(n: number): void
+  /** The acknowledgement that is due, if settling has moved the contiguous end. */
+  flush(): AckFrame | undefined
+}
+
+type Waiting = { readonly n: number; readonly bytes: number; settled: Settlement | undefined }
+
+export function createReceiver(options: { readonly epoch: string; readonly start: number }): Receiver {
+  const { epoch, start } = options
+  const waiting: Waiting[] = []
+  let last = start
+  let lastCount = 0
+  let handled = start
+  let bytesWaiting = 0
+
+  return {
+    get count() {
+      return waiting.length
+    },
+    get bytes() {
+      return bytesWaiting
+    },
+    take({ c, n }, bytes) {
+      if (c <= lastCount) return 'again'
+      if (c !== lastCount + 1 || (n !== undefined && n <= last)) return 'gap'
+      lastCount = c
+      if (n === undefined) return 'new'
+      last = n
+      waiting.push({ n, bytes, settled: undefined })
+      bytesWaiting += bytes
+      return 'new'
+    },
+    settle(n, settlement) {
+      const found = waiting.find((item) => item.n === n)
+      if (found !== undefined) found.settled = settlement
+    },
+    settleUpTo(n) {
+      for (const item of waiting) if (item.n <= n) item.settled = {}
+    },
+    flush() {
+      const after = handled
+      const cards: Record<Address, number> = {}
+      const bounced: Bounce[] = []
+      for (;;) {
+        const first = waiting[0]
+        if (first?.settled === undefined) break
+        waiting.shift()
+        bytesWaiting -= first.bytes
+        handled = first.n
+        Object.assign(cards, first.settled.cards)
+        bounced.push(...(first.settled.bounced ?? []))
+      }
+      if (handled === after) return undefined
+      return {
+        t: 'ack',
+        epoch,
+        after,
+        h: handled,
+        ...(Object.keys(cards).length === 0 ? {} : { cards }),
+        ...(bounced.length === 0 ? {} : { bounced }),
+      }
+    },
+  }
+}

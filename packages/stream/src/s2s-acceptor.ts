@@ -1,0 +1,178 @@
+/**
+ * The dialled end of a stream between two relays (design §5), without I/O. It takes stanzas only from accounts of the domain
+ * that was proved, and only for its own domain; anything else ends the stream.
+ * @module
+ */
+import { assert, type Domain, domainOf, type JsonObject, type Random } from '@parley/core'
+import type { Key } from '@parley/jose'
+import { responseOf } from './c2s-server.ts'
+import { type RequestCode, type StreamCode, streamCodes } from './codes.ts'
+import { type Frame, readFrame, type StanzaFrame, writeFrame } from './frame.ts'
+import { type StreamLimits, streamLimits } from './limits.ts'
+import { type Claimed, makeNonce, readRelayKey, relayKeyJson } from './proof.ts'
+import { createReceiver, type Receiver, type Settlement } from './receiver.ts'
+import { readS2s, type S2sClaim, signS2s, verifyS2s } from './s2s-proof.ts'
+import { sizeOf } from './sender.ts'
+
+export type S2sAcceptorOptions = {
+  readonly domain: Domain
+  readonly signer: Key
+  readonly random: Random
+  readonly limits?: Partial<StreamLimits>
+}
+
+export type S2sAcceptorEvent =
+  /** Somebody claims to be this domain, with this key: answer with `admit` if the domain has published it, or `end`. */
+  | { readonly kind: 'claimed'; readonly initiating: Domain; readonly thumbprint: string }
+  /** Settle it by its `n`; without one nobody waits. */
+  | { readonly kind: 'stanza'; readonly n: number | undefined; readonly stanza: StanzaFrame }
+  | { readonly kind: 'request'; readonly id: string; readonly what: string; readonly value: JsonObject }
+  | {
+      readonly kind: 'fatal'
+      readonly code: string
+      readonly retryable: boolean
+      readonly close: number
+      readonly by: 'peer' | 'here'
+    }
+
+export type S2sAcceptorOutput = { readonly frames: readonly Uint8Array[]; readonly events: readonly S2sAcceptorEvent[] }
+
+export interface S2sAcceptor {
+  readonly state: 'proof' | 'deciding' | 'ready' | 'ended'
+  open(now: number): S2sAcceptorOutput
+  receive(frame: Uint8Array): S2sAcceptorOutput
+  /** The claimed key is the domain's: the proof is checked, and answered or refused. */
+  admit(now: number): S2sAcceptorOutput
+  end(code: StreamCode): S2sAcceptorOutput
+  settle(n: number, settlement: Settlement): void
+  flush(): S2sAcceptorOutput
+  respond(
+    id: string,
+    answer: { readonly ok: true; readonly value: JsonObject } | { readonly ok: false; readonly code: RequestCode },
+  ): S2sAcceptorOutput
+}
+
+type Waiting = { readonly claim: S2sClaim; readonly claimed: Claimed; readonly key: Key }
+
+export function createS2sAcceptor(options: S2sAcceptorOptions): S2sAcceptor {
+  const { domain, signer } = options
+  const limits = { ...streamLimits, ...options.limits }
+  const nonce = makeNonce(options.random)
+  let state: S2sAcceptor['state'] = 'proof'
+  let waiting: Waiting | undefined
+  let receiver: Receiver | undefined
+  const requests = new Set<string>()
+  let frames: Uint8Array[] = []
+  let events: S2sAcceptorEvent[] = []
+
+  function output(): S2sAcceptorOutput {
+    const made = { frames, events }
+    frames = []
+    events = []
+    return made
+  }
+
+  function put(frame: Frame): undefined {
+    frames.push(writeFrame(frame))
+  }
+
+  function fatal(code: StreamCode): undefined {
+    if (state === 'ended') return
+    const { close, retryable } = streamCodes[code]
+    put({ t: 'error', code, retryable })
+    state = 'ended'
+    events.push({ kind: 'fatal', code, retryable, close, by: 'here' })
+  }
+
+  function onProof(frame: Frame): undefined {
+    if (frame.t !== 's2s') return fatal('frame-unexpected')
+    const key = readRelayKey(frame.key)
+    const read = readS2s(frame.jws)
+    if (key?.thumbprint === undefined || read === undefined || read.claim.direction !== 'out') return fatal('frame-malformed')
+    if (read.claim.nonce !== nonce) return fatal('login-stale')
+    if (read.claim.accepting !== domain || read.claim.initiating === domain) return fatal('domain-unknown')
+    waiting = { ...read, key }
+    state = 'deciding'
+    events.push({ kind: 'claimed', initiating: read.claim.initiating, thumbprint: key.thumbprint })
+  }
+
+  function onStanza(stanza: StanzaFrame): undefined {
+    assert(receiver !== undefined && waiting !== undefined, 'a receiver exists once the stream is ready')
+    const { initiating } = waiting.claim
+    const taken = receiver.take(stanza.place, sizeOf(stanza))
+    if (taken === 'gap') return fatal('stanza-gap')
+    if (taken === 'again') return
+    if (domainOf(stanza.header.from) !== initiating) return fatal('stanza-not-yours')
+    if (stanza.header.to.some((address) => domainOf(address) !== domain)) return fatal('stanza-not-here')
+    if (receiver.count > limits.windowStanzas || (receiver.count > 1 && receiver.bytes > limits.windowBytes))
+      return fatal('window-exceeded')
+    events.push({ kind: 'stanza', n: stanza.place.n, stanza })
+  }
+
+  function onReady(frame: Frame): undefined {
+    if (frame.t === 'stanza') onStanza(frame)
+    else if (frame.t === 'request') {
+      const { id, what, value } = frame
+      if (requests.size >= limits.requestsMax || requests.has(id))
+        return put({ t: 'response', id, ok: false, code: 'too-many-requests', retryable: true })
+      requests.add(id)
+      events.push({ kind: 'request', id, what, value })
+    } else if (frame.t === 'ping') put({ t: 'pong' })
+    else if (frame.t !== 'pong') fatal('frame-unexpected')
+  }
+
+  return {
+    get state() {
+      return state
+    },
+    open(now) {
+      put({ t: 'challenge', nonce, domain, time: now })
+      return output()
+    },
+    receive(bytes) {
+      if (state === 'ended') return output()
+      const isEarly = state === 'proof' || state === 'deciding'
+      const read = readFrame(bytes, isEarly ? { ...limits, frameBytesMax: limits.loginFrameBytesMax } : limits)
+      if (!read.ok) fatal(read.code)
+      else if (read.frame.t === 'error') {
+        const { code, retryable } = read.frame
+        state = 'ended'
+        events.push({ kind: 'fatal', code, retryable, close: 1000, by: 'peer' })
+      } else if (state === 'proof') onProof(read.frame)
+      else if (state === 'ready') onReady(read.frame)
+      else fatal('frame-unexpected')
+      return output()
+    },
+    admit(now) {
+      if (state !== 'deciding' || waiting === undefined) return output()
+      const { claim, claimed, key } = waiting
+      const { proofLifetimeMs: lifetimeMs } = limits
+      if (!verifyS2s(claim, { claimed, key, now, lifetimeMs })) {
+        fatal('proof-refused')
+        return output()
+      }
+      const { ownNonce, initiating, accepting, epoch = '', start = 0 } = claim
+      const jws = signS2s({ nonce, ownNonce, initiating, accepting, direction: 'in' }, { signer, now, lifetimeMs })
+      put({ t: 's2s-proof', jws, key: relayKeyJson(signer) })
+      receiver = createReceiver({ epoch, start })
+      state = 'ready'
+      return output()
+    },
+    end(code) {
+      fatal(code)
+      return output()
+    },
+    settle(n, settlement) {
+      receiver?.settle(n, settlement)
+    },
+    flush() {
+      const ack = state === 'ready' ? receiver?.flush() : undefined
+      if (ack !== undefined) put(ack)
+      return output()
+    },
+    respond(id, answer) {
+      if (state === 'ready' && requests.delete(id)) put({ t: 'response', id, ...responseOf(answer) })
+      return output()
+    },
+  }
+}

@@ -1,0 +1,177 @@
+/**
+ * The dialling end of a stream between two relays (design §5), without I/O. It proves its domain, checks the other's proof before
+ * anything is sent, then sends from its log towards that domain. Stanzas flow this way only; the other way is another stream.
+ * @module
+ */
+import { assert, type Domain, type JsonObject, type Random } from '@parley/core'
+import type { Key } from '@parley/jose'
+import { type StreamCode, streamCodes } from './codes.ts'
+import { type Bounce, type CardVersions, type Frame, readFrame, writeFrame } from './frame.ts'
+import { type StreamLimits, streamLimits } from './limits.ts'
+import { makeNonce, readRelayKey, relayKeyJson } from './proof.ts'
+import { readS2s, type S2sClaim, signS2s, verifyS2s } from './s2s-proof.ts'
+import { createSender, type Sender } from './sender.ts'
+import { type StoredStanza, unpackFrame } from './stored.ts'
+
+export type S2sInitiatorOptions = {
+  readonly initiating: Domain
+  readonly accepting: Domain
+  readonly signer: Key
+  /** Whether this thumbprint is a key that the accepting domain has published. */
+  readonly isPeerKey: (thumbprint: string) => boolean
+  /** The epoch of the log towards that domain, and how far the other end has handled it. */
+  readonly epoch: string
+  readonly start: number
+  readonly random: Random
+  readonly limits?: Partial<StreamLimits>
+}
+
+export type S2sInitiatorEvent =
+  | { readonly kind: 'ready' }
+  /** The other relay has settled everything up to `h`; what it did not take is in `bounced`. */
+  | { readonly kind: 'acked'; readonly h: number; readonly cards: CardVersions; readonly bounced: readonly Bounce[] }
+  | { readonly kind: 'response'; readonly id: string; readonly ok: true; readonly value: JsonObject }
+  | { readonly kind: 'response'; readonly id: string; readonly ok: false; readonly code: string; readonly retryable: boolean }
+  | { readonly kind: 'pong' }
+  | {
+      readonly kind: 'fatal'
+      readonly code: string
+      readonly retryable: boolean
+      readonly close: number
+      readonly by: 'peer' | 'here'
+    }
+
+export type S2sInitiatorOutput = { readonly frames: readonly Uint8Array[]; readonly events: readonly S2sInitiatorEvent[] }
+
+export interface S2sInitiator {
+  readonly state: 'challenge' | 'proof' | 'ready' | 'ended'
+  /** The highest position sent, or where the stream began. */
+  readonly sent: number
+  receive(frame: Uint8Array): S2sInitiatorOutput
+  room(bytes: number): boolean
+  deliver(n: number, stored: StoredStanza): S2sInitiatorOutput
+  deliverEphemeral(stored: StoredStanza): S2sInitiatorOutput
+  request(what: string, value: JsonObject): S2sInitiatorOutput & { readonly id: string }
+  ping(): S2sInitiatorOutput
+  end(code: StreamCode): S2sInitiatorOutput
+}
+
+export function createS2sInitiator(options: S2sInitiatorOptions): S2sInitiator {
+  const { initiating, accepting, signer, isPeerKey, epoch, start } = options
+  const limits = { ...streamLimits, ...options.limits }
+  const ownNonce = makeNonce(options.random)
+  let state: S2sInitiator['state'] = 'challenge'
+  let nonce = ''
+  let time = 0
+  let sender: Sender | undefined
+  let requests = 0
+  let frames: Uint8Array[] = []
+  let events: S2sInitiatorEvent[] = []
+
+  function output(): S2sInitiatorOutput {
+    const made = { frames, events }
+    frames = []
+    events = []
+    return made
+  }
+
+  function put(frame: Frame): undefined {
+    frames.push(writeFrame(frame))
+  }
+
+  function fatal(code: StreamCode): undefined {
+    if (state === 'ended') return
+    const { close, retryable } = streamCodes[code]
+    put({ t: 'error', code, retryable })
+    state = 'ended'
+    events.push({ kind: 'fatal', code, retryable, close, by: 'here' })
+  }
+
+  function onChallenge(frame: Frame & { t: 'challenge' }): undefined {
+    if (frame.domain !== accepting) return fatal('domain-unknown')
+    nonce = frame.nonce
+    time = frame.time
+    state = 'proof'
+    const claim: S2sClaim = { nonce, ownNonce, initiating, accepting, direction: 'out', epoch, start }
+    // The other's own time, as at login: its clock is the one that compares.
+    const jws = signS2s(claim, { signer, now: time, lifetimeMs: limits.proofLifetimeMs })
+    put({ t: 's2s', jws, key: relayKeyJson(signer) })
+  }
+
+  function onProof(frame: Frame & { t: 's2s-proof' }): undefined {
+    const key = readRelayKey(frame.key)
+    const read = readS2s(frame.jws)
+    if (key?.thumbprint === undefined || read === undefined || !isPeerKey(key.thumbprint)) return fatal('proof-refused')
+    const { claim, claimed } = read
+    const isAnswer = claim.direction === 'in' && claim.nonce === nonce && claim.ownNonce === ownNonce
+    if (!isAnswer || claim.initiating !== initiating || claim.accepting !== accepting) return fatal('proof-refused')
+    if (!verifyS2s(claim, { claimed, key, now: time, lifetimeMs: limits.proofLifetimeMs })) return fatal('proof-refused')
+    const { windowStanzas, windowBytes } = limits
+    sender = createSender({ epoch, start, windowStanzas, windowBytes })
+    state = 'ready'
+    events.push({ kind: 'ready' })
+  }
+
+  function onReady(frame: Frame): undefined {
+    if (frame.t === 'ack') {
+      assert(sender !== undefined, 'a sender exists once the stream is ready')
+      const result = sender.ack(frame)
+      if (result.outcome === 'fatal') fatal(result.code)
+      else if (result.outcome === 'released')
+        events.push({ kind: 'acked', h: result.h, cards: frame.cards ?? {}, bounced: frame.bounced ?? [] })
+    } else if (frame.t === 'response') {
+      const { t: _, ...response } = frame
+      events.push({ kind: 'response', ...response })
+    } else if (frame.t === 'ping') put({ t: 'pong' })
+    else if (frame.t === 'pong') events.push({ kind: 'pong' })
+    else fatal('frame-unexpected')
+  }
+
+  return {
+    get state() {
+      return state
+    },
+    get sent() {
+      return sender?.last ?? start
+    },
+    receive(bytes) {
+      if (state === 'ended') return output()
+      const read = readFrame(bytes, limits)
+      if (!read.ok) fatal(read.code)
+      else if (read.frame.t === 'error') {
+        const { code, retryable } = read.frame
+        state = 'ended'
+        events.push({ kind: 'fatal', code, retryable, close: 1000, by: 'peer' })
+      } else if (state === 'ready') onReady(read.frame)
+      else if (state === 'challenge' && read.frame.t === 'challenge') onChallenge(read.frame)
+      else if (state === 'proof' && read.frame.t === 's2s-proof') onProof(read.frame)
+      else fatal('frame-unexpected')
+      return output()
+    },
+    room: (bytes) => state === 'ready' && sender?.room(bytes) === true,
+    deliver(n, stored) {
+      if (state === 'ready' && sender !== undefined) {
+        frames.push(unpackFrame(stored, sender.add(n, stored.entry.length + stored.body.length)))
+      }
+      return output()
+    },
+    deliverEphemeral(stored) {
+      if (state === 'ready' && sender !== undefined) frames.push(unpackFrame(stored, sender.pass()))
+      return output()
+    },
+    request(what, value) {
+      requests++
+      const id = String(requests)
+      if (state === 'ready') put({ t: 'request', id, what, value })
+      return { id, ...output() }
+    },
+    ping() {
+      if (state === 'ready') put({ t: 'ping' })
+      return output()
+    },
+    end(code) {
+      fatal(code)
+      return output()
+    },
+  }
+}
