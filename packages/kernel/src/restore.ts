@@ -1,0 +1,76 @@
+/**
+ * A machine's state out of its record, and back. A record of an older version is led on by the protocol's migrations; one
+ * that fits no machine is a problem, never an exception.
+ * @module
+ */
+import { isJsonObject, type Json, type Result } from '@parley/core'
+import type { AnyMachineSnapshot, AnyStateMachine } from 'xstate'
+import type { ProblemCode } from './errors.ts'
+import { kernelLimits } from './limits.ts'
+import { toPlain } from './plain.ts'
+import type { Migrating, Protocol } from './protocol.ts'
+import type { StoredState, ThreadRecord } from './thread.ts'
+
+/** The record in the present version of its protocol. */
+export function migrate(protocol: Protocol, record: ThreadRecord): Result<{ readonly record: ThreadRecord }, ProblemCode> {
+  if (record.version === protocol.version) return { ok: true, record }
+  let stored: Migrating = { value: record.state.value, context: record.state.context, deadlines: record.deadlines }
+  for (let version = record.version; version !== protocol.version; version++) {
+    const next = protocol.migrations.find((migration) => migration.from === version && migration.role === record.role)
+    if (next === undefined) return { ok: false, code: 'version-unknown' }
+    try {
+      stored = next.migrate(stored)
+    } catch {
+      return { ok: false, code: 'migration-failed' }
+    }
+  }
+  const plain = toPlain(stored, kernelLimits.stateCharsMax)
+  if (!plain.ok) return { ok: false, code: 'migration-failed' }
+  const { value, context, deadlines } = stored
+  return { ok: true, record: { ...record, version: protocol.version, state: { ...record.state, value, context }, deadlines } }
+}
+
+/** The live snapshot of a stored state. */
+export function restore(
+  machine: AnyStateMachine,
+  state: StoredState,
+): Result<{ readonly snapshot: AnyMachineSnapshot }, ProblemCode> {
+  try {
+    if (!namesStates(machine.root, state.value)) return { ok: false, code: 'state-unknown' }
+    // resolveState makes a snapshot without an actor around it; machines with history, which it cannot revive, are refused.
+    return { ok: true, snapshot: machine.resolveState({ value: state.value as string, context: state.context }) }
+  } catch {
+    return { ok: false, code: 'state-unknown' }
+  }
+}
+
+/** What is stored of a snapshot. */
+export function persist(snapshot: AnyMachineSnapshot): Result<{ readonly state: StoredState }, ProblemCode> {
+  const { value, context, output, status } = snapshot as { value: unknown; context: unknown; output?: unknown; status: string }
+  const plain = toPlain({ value, context, output, status }, kernelLimits.stateCharsMax)
+  if (!plain.ok) return { ok: false, code: plain.code === 'too-large' ? 'state-too-large' : 'state-not-json' }
+  if (!isJsonObject(plain.value) || !isJsonObject(plain.value['context'])) return { ok: false, code: 'state-not-json' }
+  // Copied from exactly these members.
+  return { ok: true, state: plain.value as StoredState }
+}
+
+type Node = { readonly type: string; readonly states: { readonly [name: string]: Node } }
+
+// resolveState fills what a value leaves out with initial states; a stored value leaves nothing out.
+function namesStates(node: Node, value: Json): boolean {
+  if (typeof value === 'string')
+    return Object.hasOwn(node.states, value) && node.type !== 'parallel' && isLeaf(node.states[value])
+  if (!isJsonObject(value)) return false
+  const names = Object.keys(value)
+  if (node.type === 'parallel' ? names.length !== Object.keys(node.states).length : names.length !== 1) return false
+  return names.every((name) => {
+    const child = Object.hasOwn(node.states, name) ? node.states[name] : undefined
+    const inner = value[name]
+    if (child === undefined || inner === undefined) return false
+    return isLeaf(child) ? isJsonObject(inner) && Object.keys(inner).length === 0 : namesStates(child, inner)
+  })
+}
+
+function isLeaf(node: Node | undefined): boolean {
+  return node !== undefined && Object.keys(node.states).length === 0
+}
