@@ -19,8 +19,10 @@ export type DecryptionCause = 'agreement' | 'unwrap' | 'commitment' | 'content'
 
 export type OpenOptions = {
   readonly keys: readonly Key[]
-  /** The `alg` and `enc` values that are taken; by default all of the tables. */
+  /** The `alg` values that are taken; by default all of the table. */
   readonly algorithms?: readonly string[]
+  /** The `enc` values that are taken; by default all of the table. */
+  readonly contentAlgorithms?: readonly string[]
   /** Try the keys whatever `kid` says: the caller has found them by it. */
   readonly anyKid?: boolean
   readonly limits?: JoseLimits
@@ -45,13 +47,14 @@ export type OpenResult =
   | { readonly ok: false; readonly code: JweCode; readonly cause?: DecryptionCause }
 
 /** Decrypts with the first of `keys` that fits a recipient and succeeds. */
-export function openJwe(jwe: Jwe, { keys, algorithms, anyKid = false, limits = joseLimits }: OpenOptions): OpenResult {
+export function openJwe(jwe: Jwe, options: OpenOptions): OpenResult {
+  const limits = options.limits ?? joseLimits
   if (jwe.recipients.length > limits.recipientsMax) return { ok: false, code: 'limit-exceeded' }
   let worst: Problem = { code: 'jwe-malformed', weight: 0 }
   const budget: Budget = { unwraps: limits.unwrapsMax, decryptions: limits.decryptionsMax }
   for (const [i, recipient] of jwe.recipients.entries()) {
     if (recipient === undefined) continue
-    const outcome = openOne(jwe, recipient, { keys, algorithms, anyKid, budget })
+    const outcome = openOne(jwe, recipient, { options, budget })
     if (outcome.opened !== undefined) return { ok: true, ...outcome.opened, recipient: i }
     if (outcome.problem.weight > worst.weight) worst = outcome.problem
   }
@@ -64,21 +67,17 @@ type Problem = { readonly code: JweCode; readonly weight: number; readonly cause
 type Outcome =
   | { readonly opened: Omit<OpenedJwe, 'recipient'>; readonly problem?: undefined }
   | { readonly opened?: undefined; readonly problem: Problem }
-type OneOptions = {
-  readonly keys: readonly Key[]
-  readonly algorithms: readonly string[] | undefined
-  readonly anyKid: boolean
-  readonly budget: Budget
-}
+type OneOptions = { readonly options: OpenOptions; readonly budget: Budget }
 
-function openOne(jwe: Jwe, recipient: JweRecipient, { keys, algorithms, anyKid, budget }: OneOptions): Outcome {
+function openOne(jwe: Jwe, recipient: JweRecipient, { options, budget }: OneOptions): Outcome {
+  const { keys, anyKid = false } = options
   const alone = jwe.recipients.length === 1
   const kid = recipient.header?.['kid'] ?? jwe.protected.header['kid'] ?? jwe.unprotected?.['kid']
   const named = anyKid ? keys : keys.filter((key) => kid === undefined || key.kid === undefined || key.kid === kid)
   // Others' entries are passed over without a look at the rest of their headers.
   if (named.length === 0 && !alone) return { problem: { code: 'key-unknown', weight: 2 } }
   const ours = named.length > 0
-  const checked = checkHeader(jwe, recipient, algorithms)
+  const checked = checkHeader(jwe, recipient, options)
   if (!checked.ok) return { problem: { code: checked.code, weight: ours ? 4 : 1 } }
   if (!ours) return { problem: { code: 'key-unknown', weight: 2 } }
   const { header, row, content } = checked
@@ -101,7 +100,7 @@ function openOne(jwe: Jwe, recipient: JweRecipient, { keys, algorithms, anyKid, 
 
 type Checked = { readonly header: JsonObject; readonly row: KeyManagementAlgorithm; readonly content: ContentAlgorithm }
 
-function checkHeader(jwe: Jwe, recipient: JweRecipient, algorithms: readonly string[] | undefined): Result<Checked, JweCode> {
+function checkHeader(jwe: Jwe, recipient: JweRecipient, { algorithms, contentAlgorithms: allowed }: OpenOptions): Result<Checked, JweCode> {
   const joined = joinHeader(jwe.protected.header, jwe.unprotected, recipient.header)
   if (!joined.ok) return joined
   const { header } = joined
@@ -111,7 +110,7 @@ function checkHeader(jwe: Jwe, recipient: JweRecipient, algorithms: readonly str
   const row = keyManagementAlgorithms.get(alg)
   const content = contentAlgorithms.get(enc)
   if (row === undefined || content === undefined) return { ok: false, code: 'alg-not-allowed' }
-  if (algorithms !== undefined && !(algorithms.includes(alg) && algorithms.includes(enc))) return { ok: false, code: 'alg-not-allowed' }
+  if (algorithms?.includes(alg) === false || allowed?.includes(enc) === false) return { ok: false, code: 'alg-not-allowed' }
   if (jwe.iv.length !== content.ivBytes || jwe.tag.length !== content.tagBytes) return { ok: false, code: 'jwe-malformed' }
   const isDirect = row.mode === 'direct' || row.mode === 'agree'
   // RFC 7516 §5.2 step 10 for the direct modes; AES Key Wrap adds eight octets (RFC 3394).

@@ -144,9 +144,9 @@ for (const backend of backends) {
 
     test('algorithms are checked before any key is used', () => {
       const jwe = sealJwe(plaintext, { recipients: [{ key: x.open }], random })
-      expect(openJwe(jwe, { keys: [x.secret], algorithms: ['A256KW', 'A256GCM'] })).toMatchObject({ ok: false, code: 'alg-not-allowed' })
-      expect(openJwe(jwe, { keys: [x.secret], algorithms: ['ECDH-ES+A256KW'] })).toMatchObject({ ok: false, code: 'alg-not-allowed' })
-      expect(openJwe(jwe, { keys: [x.secret], algorithms: ['ECDH-ES+A256KW', 'A256GCM'] })).toMatchObject({ ok: true })
+      expect(openJwe(jwe, { keys: [x.secret], algorithms: ['A256KW'] })).toMatchObject({ ok: false, code: 'alg-not-allowed' })
+      expect(openJwe(jwe, { keys: [x.secret], contentAlgorithms: ['A128GCM'] })).toMatchObject({ ok: false, code: 'alg-not-allowed' })
+      expect(openJwe(jwe, { keys: [x.secret], algorithms: ['ECDH-ES+A256KW'], contentAlgorithms: ['A256GCM'] })).toMatchObject({ ok: true })
     })
 
     test('no bit flip of any part yields a plaintext', () => {

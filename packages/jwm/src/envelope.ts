@@ -99,7 +99,7 @@ export type DecryptResult =
 
 /** Decrypts with the key that the caller found for `envelope.kid`: unwrap, commitment, content. */
 export function decryptEnvelope(envelope: Envelope, key: Key, limits: JwmLimits = jwmLimits): DecryptResult {
-  const opened = openJwe(envelope.jwe, { keys: [key], anyKid: true, algorithms: [envelope.alg, envelope.enc], limits: limits.jose })
+  const opened = openJwe(envelope.jwe, { keys: [key], anyKid: true, algorithms: [envelope.alg], contentAlgorithms: [envelope.enc], limits: limits.jose })
   if (opened.ok) return { ok: true, message: opened.plaintext }
   return { ok: false, code: 'decryption-failed', cause: opened.cause ?? 'key-unfit' }
 }

@@ -30,5 +30,8 @@ export {
   sealSigned,
 } from './envelope.ts'
 export { JwmError, type JwmErrorCode } from './errors.ts'
+export { inspectJwm, type ShownLayer } from './inspect.ts'
 export { type JwmLimits, jwmLimits } from './limits.ts'
+export { type JwmForm, type MadeJwm, type MakeCode, type MakeOptions, makeJwm } from './make.ts'
+export { type AllowList, type Layer, type OpenCode, type OpenedJwm, type OpenJwmOptions, openJwm, type SignatureLayer } from './open.ts'
 export { readSigned, type Signed, type SignedCode, signMessage, type VerifiedCode, verifySigned } from './signed.ts'
