@@ -48,11 +48,13 @@ const agreeX25519: Agreement = {
   importPublic: (publicKey) => publicKey,
   publicOf: (key) => (key as Pair).publicKey,
   // noble refuses an all-zero result.
-  agree: (privateKey, publicKey) => attempt(() => x25519.getSharedSecret((privateKey as Pair).privateKey, publicKey as Uint8Array)),
+  agree: (privateKey, publicKey) =>
+    attempt(() => x25519.getSharedSecret((privateKey as Pair).privateKey, publicKey as Uint8Array)),
 }
 
 const agreeP256: Agreement = {
-  importPrivate: (privateKey): Pair | undefined => attempt(() => ({ privateKey, publicKey: p256.getPublicKey(privateKey, false).subarray(1) })),
+  importPrivate: (privateKey): Pair | undefined =>
+    attempt(() => ({ privateKey, publicKey: p256.getPublicKey(privateKey, false).subarray(1) })),
   isPublic: (publicKey) => point(publicKey) !== undefined,
   importPublic: (publicKey) => concat(uncompressed, publicKey),
   publicOf: (key) => (key as Pair).publicKey,

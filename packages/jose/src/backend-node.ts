@@ -4,7 +4,7 @@
  * hang for ever. ES256 signatures are the one thing here that draws on ambient randomness.
  * @module
  */
-import { isAscii } from 'node:buffer'
+import { Buffer, isAscii } from 'node:buffer'
 import {
   createCipheriv,
   createDecipheriv,
@@ -83,7 +83,13 @@ const signEd25519: SignatureScheme = {
 
 const signP256: SignatureScheme = {
   importPrivate(privateKey, publicKey) {
-    const key = { kty: 'EC', crv: 'P-256', d: encode(privateKey), x: encode(publicKey.subarray(0, 32)), y: encode(publicKey.subarray(32)) }
+    const key = {
+      kty: 'EC',
+      crv: 'P-256',
+      d: encode(privateKey),
+      x: encode(publicKey.subarray(0, 32)),
+      y: encode(publicKey.subarray(32)),
+    }
     return createPrivateKey({ format: 'jwk', key })
   },
   importPublic: (publicKey) => ecPublic(publicKey),
@@ -148,7 +154,8 @@ export const backend: Backend = {
   importSecret: (key) => createSecretKey(key),
   // A secret is a KeyObject from importSecret or bare octets; node:crypto takes both.
   keyWrap: (kek, key) => plain(createCipheriv(`id-aes${keyBits(kek)}-wrap`, kek as KeyObject, wrapIv).update(key)),
-  keyUnwrap: (kek, wrapped) => attempt(() => plain(createDecipheriv(`id-aes${keyBits(kek)}-wrap`, kek as KeyObject, wrapIv).update(wrapped))),
+  keyUnwrap: (kek, wrapped) =>
+    attempt(() => plain(createDecipheriv(`id-aes${keyBits(kek)}-wrap`, kek as KeyObject, wrapIv).update(wrapped))),
   gcmSeal(key, iv, plaintext, aad) {
     const cipher = createCipheriv(gcmName(key), key as KeyObject, iv, { authTagLength: 16 })
     cipher.setAAD(aad)

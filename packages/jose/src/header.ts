@@ -15,7 +15,10 @@ export type ProtectedHeader = { readonly text: string; readonly header: JsonObje
 const nothing: JsonObject = {}
 
 /** Reads the protected member; absent or empty text is an empty header. */
-export function readProtected(text: string | undefined, limits: JoseLimits): Result<{ readonly value: ProtectedHeader }, HeaderCode> {
+export function readProtected(
+  text: string | undefined,
+  limits: JoseLimits,
+): Result<{ readonly value: ProtectedHeader }, HeaderCode> {
   if (text === undefined) return { ok: true, value: { text: '', header: nothing } }
   if (text.length > limits.headerBytesMax * 2) return { ok: false, code: 'limit-exceeded' }
   const octets = backend.fromBase64url(text)
@@ -38,18 +41,23 @@ export function readProtectedOctets(
  * Joins the parts of one JOSE header. Names must be disjoint, and `crit` and `zip` protected; no extension is
  * understood, so any `crit` is refused, as its producer demands.
  */
-export function joinHeader(protectedHeader: JsonObject, ...others: readonly (JsonObject | undefined)[]): Result<{ readonly header: JsonObject }, HeaderCode> {
+export function joinHeader(
+  protectedHeader: JsonObject,
+  ...others: readonly (JsonObject | undefined)[]
+): Result<{ readonly header: JsonObject }, HeaderCode> {
   // Without a prototype a member named __proto__ is a member like any other.
   const header: { [name: string]: Json } = Object.create(null) as { [name: string]: Json }
   for (const [name, value] of Object.entries(protectedHeader)) header[name] = value
   for (const other of others) {
     if (other === undefined) continue
     for (const [name, value] of Object.entries(other)) {
-      if (Object.hasOwn(header, name) || name === 'crit' || name === 'zip' || name === 'b64') return { ok: false, code: 'header-malformed' }
+      if (Object.hasOwn(header, name) || name === 'crit' || name === 'zip' || name === 'b64')
+        return { ok: false, code: 'header-malformed' }
       header[name] = value
     }
   }
-  if (header['crit'] !== undefined) return { ok: false, code: isCrit(header['crit'], protectedHeader) ? 'crit-unsupported' : 'header-malformed' }
+  if (header['crit'] !== undefined)
+    return { ok: false, code: isCrit(header['crit'], protectedHeader) ? 'crit-unsupported' : 'header-malformed' }
   if (header['zip'] !== undefined) return { ok: false, code: 'zip-unsupported' }
   // RFC 7797 §6: b64 without crit is not allowed.
   if (header['b64'] !== undefined) return { ok: false, code: 'header-malformed' }

@@ -4,7 +4,13 @@
  * @module
  */
 import { concat, equal, type JsonObject, type Result } from '@parley/core'
-import { type ContentAlgorithm, contentAlgorithms, curves, type KeyManagementAlgorithm, keyManagementAlgorithms } from './algorithms.ts'
+import {
+  type ContentAlgorithm,
+  contentAlgorithms,
+  curves,
+  type KeyManagementAlgorithm,
+  keyManagementAlgorithms,
+} from './algorithms.ts'
 import { commitment, commitmentName } from './commitment.ts'
 import { type HeaderCode, joinHeader, object, text } from './header.ts'
 import { additionalData, type Jwe, type JweRecipient } from './jwe.ts'
@@ -82,7 +88,8 @@ function openOne(jwe: Jwe, recipient: JweRecipient, { options, budget }: OneOpti
   if (!ours) return { problem: { code: 'key-unknown', weight: 2 } }
   const { header, row, content } = checked
   const fitting = named.filter((key) => fitsEncryption(key, row.alg, { enc: content.enc, operation: 'open' }))
-  if (fitting.length === 0) return { problem: kid === undefined ? { code: 'key-unknown', weight: 2 } : { code: 'key-unfit', weight: 5 } }
+  if (fitting.length === 0)
+    return { problem: kid === undefined ? { code: 'key-unknown', weight: 2 } : { code: 'key-unfit', weight: 5 } }
   let problem: Problem = { code: 'decryption-failed', weight: 6 }
   for (const key of fitting) {
     if (budget.unwraps-- <= 0 || budget.decryptions <= 0) return { problem: { code: 'limit-exceeded', weight: 7 } }
@@ -90,7 +97,15 @@ function openOne(jwe: Jwe, recipient: JweRecipient, { options, budget }: OneOpti
     if (result.triedContent) budget.decryptions--
     if (result.plaintext !== undefined) {
       const { committed, plaintext } = result
-      const opened = { plaintext, key, alg: row.alg, enc: content.enc, committed, protectedHeader: jwe.protected.header, aad: jwe.aad }
+      const opened = {
+        plaintext,
+        key,
+        alg: row.alg,
+        enc: content.enc,
+        committed,
+        protectedHeader: jwe.protected.header,
+        aad: jwe.aad,
+      }
       return { opened }
     }
     problem = { ...problem, cause: result.cause }
@@ -100,7 +115,11 @@ function openOne(jwe: Jwe, recipient: JweRecipient, { options, budget }: OneOpti
 
 type Checked = { readonly header: JsonObject; readonly row: KeyManagementAlgorithm; readonly content: ContentAlgorithm }
 
-function checkHeader(jwe: Jwe, recipient: JweRecipient, { algorithms, contentAlgorithms: allowed }: OpenOptions): Result<Checked, JweCode> {
+function checkHeader(
+  jwe: Jwe,
+  recipient: JweRecipient,
+  { algorithms, contentAlgorithms: allowed }: OpenOptions,
+): Result<Checked, JweCode> {
   const joined = joinHeader(jwe.protected.header, jwe.unprotected, recipient.header)
   if (!joined.ok) return joined
   const { header } = joined
@@ -121,7 +140,10 @@ function checkHeader(jwe: Jwe, recipient: JweRecipient, { algorithms, contentAlg
 type DecryptOptions = Checked & { readonly jwe: Jwe; readonly recipient: JweRecipient }
 type Decrypted = {
   readonly triedContent: boolean
-} & ({ readonly plaintext: Uint8Array; readonly committed: boolean } | { readonly plaintext?: undefined; readonly cause: DecryptionCause })
+} & (
+  | { readonly plaintext: Uint8Array; readonly committed: boolean }
+  | { readonly plaintext?: undefined; readonly cause: DecryptionCause }
+)
 
 function decryptWith(key: Key, { jwe, recipient, header, row, content }: DecryptOptions): Decrypted {
   const { backend } = materialOf(key)
@@ -129,7 +151,11 @@ function decryptWith(key: Key, { jwe, recipient, header, row, content }: Decrypt
   const claimed = jwe.protected.header[commitmentName]
   const cek = found.cek
   // A content key that was there before the message is not committed to, and a claim that it is is false.
-  const committed = claimed !== undefined && row.mode !== 'direct' && cek instanceof Uint8Array && isCommitted(cek, { claimed, enc: content.enc, key })
+  const committed =
+    claimed !== undefined &&
+    row.mode !== 'direct' &&
+    cek instanceof Uint8Array &&
+    isCommitted(cek, { claimed, enc: content.enc, key })
   const usable = cek !== undefined && (claimed === undefined || committed)
   // RFC 7516 §11.5: a failed unwrap or commitment costs the same decryption as a good one. Its outcome is thrown away
   // unless the key was sound, so a fixed key is as good as a random one.
@@ -143,7 +169,10 @@ function decryptWith(key: Key, { jwe, recipient, header, row, content }: Decrypt
   return plaintext === undefined ? { triedContent: true, cause: 'content' } : { triedContent: true, plaintext, committed }
 }
 
-function isCommitted(cek: Uint8Array, { claimed, enc, key }: { readonly claimed: unknown; readonly enc: string; readonly key: Key }): boolean {
+function isCommitted(
+  cek: Uint8Array,
+  { claimed, enc, key }: { readonly claimed: unknown; readonly enc: string; readonly key: Key },
+): boolean {
   const { backend } = materialOf(key)
   const octets = typeof claimed === 'string' ? backend.fromBase64url(claimed) : undefined
   return octets !== undefined && equal(octets, commitment(cek, { enc, backend }))
@@ -166,7 +195,11 @@ function contentKey(key: Key, { recipient, header, row, content }: ContentKeyOpt
 }
 
 /** The key agreed with `epk`, or `undefined` when that is no sound public key on our curve (RFC 7518 §4.6.1). */
-function agreed(key: Key, header: JsonObject, options: { readonly algorithm: string; readonly keyBytes: number }): Uint8Array | undefined {
+function agreed(
+  key: Key,
+  header: JsonObject,
+  options: { readonly algorithm: string; readonly keyBytes: number },
+): Uint8Array | undefined {
   const { backend, agreement, agreePrivate } = materialOf(key)
   const epk = object(header, 'epk')
   if (epk === undefined || agreement === undefined || epk['kty'] !== key.kty || epk['crv'] !== key.crv) return undefined

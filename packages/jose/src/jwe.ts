@@ -98,7 +98,8 @@ export function sealJwe(plaintext: Uint8Array, options: SealOptions): Jwe {
     ...(direct === undefined ? { [commitmentName]: backend.base64url(commitment(cek, { enc, backend })) } : {}),
   }
   const made = allProtected ? wrapped.map(({ encryptedKey }) => ({ header: undefined, encryptedKey })) : wrapped
-  if (allProtected && made.length !== 1) throw new JoseError('ERR_JOSE_FORM_IMPOSSIBLE', 'only one recipient fits into the protected header')
+  if (allProtected && made.length !== 1)
+    throw new JoseError('ERR_JOSE_FORM_IMPOSSIBLE', 'only one recipient fits into the protected header')
   for (const recipient of made) {
     const joined = joinHeader(header, unprotected, recipient.header)
     if (!joined.ok) throw new JoseError('ERR_JOSE_HEADER_INVALID', `the header cannot be written: ${joined.code}`)
@@ -112,7 +113,10 @@ export function sealJwe(plaintext: Uint8Array, options: SealOptions): Jwe {
 }
 
 /** ASCII(protected), and the application's own data behind a period (RFC 7516 §5.1 step 14). */
-export function additionalData(headerText: string, { aad, backend }: { readonly aad: Uint8Array | undefined; readonly backend: Backend }): Uint8Array {
+export function additionalData(
+  headerText: string,
+  { aad, backend }: { readonly aad: Uint8Array | undefined; readonly backend: Backend },
+): Uint8Array {
   return backend.ascii(aad === undefined ? headerText : `${headerText}.${backend.base64url(aad)}`)
 }
 
@@ -148,7 +152,11 @@ function wrapFor(key: Key, { row, cek, ephemeral }: WrapOptions): Uint8Array {
 
 function deriveFor(
   key: Key,
-  { ephemeral, algorithm, keyBytes }: { readonly ephemeral: Ephemeral | undefined; readonly algorithm: string; readonly keyBytes: number },
+  {
+    ephemeral,
+    algorithm,
+    keyBytes,
+  }: { readonly ephemeral: Ephemeral | undefined; readonly algorithm: string; readonly keyBytes: number },
 ): Uint8Array {
   const { backend, agreement, agreePublic } = materialOf(key)
   const secret = ephemeral === undefined ? undefined : agreement?.agree(ephemeral.key, agreePublic)
@@ -181,6 +189,7 @@ function chooseAlgorithm({ key, alg }: Recipient, enc: string): KeyManagementAlg
 }
 
 function defaultAlgorithm(key: Key): string {
-  if (key.alg !== undefined) return keyManagementAlgorithms.has(key.alg) ? key.alg : contentAlgorithms.has(key.alg) ? 'dir' : key.alg
+  if (key.alg !== undefined)
+    return keyManagementAlgorithms.has(key.alg) ? key.alg : contentAlgorithms.has(key.alg) ? 'dir' : key.alg
   return key.kty === 'oct' ? `A${8 * (key.secretBytes ?? 0)}KW` : 'ECDH-ES+A256KW'
 }

@@ -3,7 +3,7 @@
  * Preparing a key for use is `importKey`.
  * @module
  */
-import { utf8, type Random } from '@parley/core'
+import { type Random, utf8 } from '@parley/core'
 import { backend as defaultBackend } from '#backend'
 import { curves } from './algorithms.ts'
 import type { Backend } from './backend.ts'
@@ -26,7 +26,9 @@ export type Jwk = {
 export type KeyKind = 'Ed25519' | 'X25519' | 'P-256' | 'oct-256'
 
 // RFC 7638 §3.2 and RFC 8037 §2, in lexicographic order; also what a public key shows of itself.
-const requiredMembers: { readonly [kty: string]: readonly ['crv', 'kty', 'x'] | readonly ['crv', 'kty', 'x', 'y'] | readonly ['k', 'kty'] | undefined } = {
+const requiredMembers: {
+  readonly [kty: string]: readonly ['crv', 'kty', 'x'] | readonly ['crv', 'kty', 'x', 'y'] | readonly ['k', 'kty'] | undefined
+} = {
   OKP: ['crv', 'kty', 'x'],
   EC: ['crv', 'kty', 'x', 'y'],
   oct: ['k', 'kty'],
@@ -68,7 +70,11 @@ export function publicJwk(jwk: Jwk): Jwk {
 const publicOps: { readonly [op: string]: string | undefined } = { sign: 'verify', unwrapKey: 'wrapKey', decrypt: 'encrypt' }
 
 /** The public JWK of raw coordinates. */
-export function toPublicJwk(crv: string, publicKey: Uint8Array, backend: Backend): Jwk & { readonly crv: string; readonly x: string } {
+export function toPublicJwk(
+  crv: string,
+  publicKey: Uint8Array,
+  backend: Backend,
+): Jwk & { readonly crv: string; readonly x: string } {
   const curve = curves.get(crv)
   if (curve?.kty === 'EC') {
     const bytes = curve.coordinateBytes
@@ -78,7 +84,10 @@ export function toPublicJwk(crv: string, publicKey: Uint8Array, backend: Backend
 }
 
 /** A fresh key pair on `crv` as octets, ready for JWK. */
-function generatePair(crv: string, options: { readonly random: Random; readonly backend: Backend }): { privateKey: Uint8Array; publicKey: Uint8Array } {
+function generatePair(
+  crv: string,
+  options: { readonly random: Random; readonly backend: Backend },
+): { privateKey: Uint8Array; publicKey: Uint8Array } {
   const scheme = options.backend.signatures[crv]
   const agreement = options.backend.agreements[crv]
   for (;;) {

@@ -59,7 +59,11 @@ export type SignCompactOptions = {
 /** Signs `payload` in the compact serialization. */
 export function signCompact(payload: Uint8Array, { key, alg, typ, cty, header }: SignCompactOptions): string {
   const row = chooseAlgorithm(key, alg)
-  const protectedText = encodeHeader(row.alg, key, { ...(typ === undefined ? {} : { typ }), ...(cty === undefined ? {} : { cty }), ...header })
+  const protectedText = encodeHeader(row.alg, key, {
+    ...(typ === undefined ? {} : { typ }),
+    ...(cty === undefined ? {} : { cty }),
+    ...header,
+  })
   const input = `${protectedText}.${materialOf(key).backend.base64url(payload)}`
   return `${input}.${signText(input, key)}`
 }
@@ -111,9 +115,11 @@ export function verifyJws(
     if (outcome.report !== undefined) reports.push(outcome.report)
     // A malformed header spoils the whole object, under either policy.
     if (outcome.report === undefined) return { ok: false, code: outcome.code }
-    if (outcome.code !== undefined && (firstProblem === undefined || outcome.code === 'signature-invalid')) firstProblem = outcome.code
+    if (outcome.code !== undefined && (firstProblem === undefined || outcome.code === 'signature-invalid'))
+      firstProblem = outcome.code
   }
-  if (firstProblem !== undefined && (require === 'all' || !reports.some((report) => report.verified))) return { ok: false, code: firstProblem }
+  if (firstProblem !== undefined && (require === 'all' || !reports.some((report) => report.verified)))
+    return { ok: false, code: firstProblem }
   return { ok: true, payload: jws.payload, signatures: reports }
 }
 
@@ -151,7 +157,8 @@ function verifyOne(jws: Jws, signature: JwsSignature, { keys, algorithms, alone,
   const kid = text(joined.header, 'kid')
   const named = keys.filter((key) => kid === undefined || key.kid === undefined || key.kid === kid)
   const fitting = named.filter((key) => fitsSignature(key, row, 'verify') && materialOf(key).verifying !== undefined)
-  if (fitting.length === 0) return { report: report(undefined), code: kid !== undefined && named.length > 0 ? 'key-unfit' : 'key-unknown' }
+  if (fitting.length === 0)
+    return { report: report(undefined), code: kid !== undefined && named.length > 0 ? 'key-unfit' : 'key-unknown' }
   if (signature.signature.length !== row.signatureBytes) return { report: report(undefined), code: 'signature-invalid' }
   const input = defaultBackend.ascii(`${signature.protected.text}.${jws.payloadText}`)
   for (const key of fitting) {
@@ -164,7 +171,11 @@ function verifyOne(jws: Jws, signature: JwsSignature, { keys, algorithms, alone,
 
 function signOne(payloadText: string, { key, alg, protected: more = {}, unprotected }: Signer): JwsSignature {
   const row = chooseAlgorithm(key, alg)
-  const header: JsonObject = { alg: row.alg, ...(key.kid === undefined || unprotected?.['kid'] !== undefined ? {} : { kid: key.kid }), ...more }
+  const header: JsonObject = {
+    alg: row.alg,
+    ...(key.kid === undefined || unprotected?.['kid'] !== undefined ? {} : { kid: key.kid }),
+    ...more,
+  }
   requireJoinable(header, unprotected)
   const headerText = defaultBackend.base64url(utf8(JSON.stringify(header)))
   const { backend, scheme, signing } = materialOf(key)
@@ -189,7 +200,8 @@ function encodeHeader(alg: string, key: Key, more: JsonObject): string {
 function chooseAlgorithm(key: Key, alg: string | undefined): { readonly alg: string } {
   const row = alg === undefined ? signatureAlgorithmOf(key) : signatureAlgorithms.get(alg)
   if (alg !== undefined && row === undefined) throw new JoseError('ERR_JOSE_ALGORITHM_UNKNOWN', 'no such signature algorithm')
-  if (row === undefined || !fitsSignature(key, row, 'sign')) throw new JoseError('ERR_JOSE_KEY_UNFIT', 'the key does not fit the signature algorithm')
+  if (row === undefined || !fitsSignature(key, row, 'sign'))
+    throw new JoseError('ERR_JOSE_KEY_UNFIT', 'the key does not fit the signature algorithm')
   return row
 }
 

@@ -17,7 +17,10 @@ export type KdfOptions = {
 const empty = new Uint8Array(0)
 
 /** Derives `keyBytes` octets from the shared secret. */
-export function concatKdf(secret: Uint8Array, { backend, algorithm, keyBytes, apu = empty, apv = empty }: KdfOptions): Uint8Array {
+export function concatKdf(
+  secret: Uint8Array,
+  { backend, algorithm, keyBytes, apu = empty, apv = empty }: KdfOptions,
+): Uint8Array {
   const name = utf8(algorithm)
   const info = concat(u32(name.length), name, u32(apu.length), apu, u32(apv.length), apv, u32(8 * keyBytes))
   const first = backend.sha256(concat(u32(1), secret, info))

@@ -99,7 +99,8 @@ export function readKey(jwk: unknown, options: ImportOptions = {}): Result<{ rea
 
 function readSecret(jwk: Jwk, backend: Backend, kid: string | undefined): Result<{ readonly key: Key }, KeyCode> {
   const octets = jwk.k === undefined ? undefined : backend.fromBase64url(jwk.k)
-  if (octets === undefined || octets.length === 0 || jwk.d !== undefined || jwk.x !== undefined) return { ok: false, code: 'key-malformed' }
+  if (octets === undefined || octets.length === 0 || jwk.d !== undefined || jwk.x !== undefined)
+    return { ok: false, code: 'key-malformed' }
   const bytes =
     keyManagementAlgorithms.get(jwk.alg ?? '')?.kekBytes ?? contentAlgorithms.get(jwk.alg ?? '')?.keyBytes ?? octets.length
   if (bytes !== octets.length) return { ok: false, code: 'key-malformed' }
@@ -107,7 +108,15 @@ function readSecret(jwk: Jwk, backend: Backend, kid: string | undefined): Result
     ok: true,
     key: makeKey(
       { backend, symmetric: backend.importSecret(octets) },
-      { ...describe(jwk, kid ?? jwk.kid), kty: 'oct', crv: undefined, secret: true, secretBytes: octets.length, thumbprint: undefined, publicJwk: undefined },
+      {
+        ...describe(jwk, kid ?? jwk.kid),
+        kty: 'oct',
+        crv: undefined,
+        secret: true,
+        secretBytes: octets.length,
+        thumbprint: undefined,
+        publicJwk: undefined,
+      },
     ),
   }
 }
@@ -153,7 +162,10 @@ function fits(derived: Uint8Array | undefined, publicKey: Uint8Array): boolean {
   return derived !== undefined && equal(derived, publicKey)
 }
 
-function coordinates(jwk: Jwk, { backend, bytes, count }: { backend: Backend; bytes: number; count: 1 | 2 }): Uint8Array | undefined {
+function coordinates(
+  jwk: Jwk,
+  { backend, bytes, count }: { backend: Backend; bytes: number; count: 1 | 2 },
+): Uint8Array | undefined {
   const x = backend.fromBase64url(jwk.x ?? '')
   if (x === undefined || x.length !== bytes) return undefined
   if (count === 1) return jwk.y === undefined ? x : undefined
@@ -189,7 +201,9 @@ function isJwk(value: unknown): value is Jwk {
     if (jwk[name] !== undefined && typeof jwk[name] !== 'string') return false
   }
   const ops = jwk['key_ops']
-  return ops === undefined || (Array.isArray(ops) && ops.every((op) => typeof op === 'string') && new Set(ops).size === ops.length)
+  return (
+    ops === undefined || (Array.isArray(ops) && ops.every((op) => typeof op === 'string') && new Set(ops).size === ops.length)
+  )
 }
 
 /** The first JWS algorithm that `key` fits, for a signer who named none. */
@@ -207,7 +221,11 @@ export function fitsSignature(key: Key, row: SignatureAlgorithm, operation: 'sig
 }
 
 /** Whether `key` fits the JWE algorithm and the operation (requirement J5). */
-export function fitsEncryption(key: Key, alg: string, options: { readonly enc: string; readonly operation: 'seal' | 'open' }): boolean {
+export function fitsEncryption(
+  key: Key,
+  alg: string,
+  options: { readonly enc: string; readonly operation: 'seal' | 'open' },
+): boolean {
   const row = keyManagementAlgorithms.get(alg)
   if (row === undefined) return false
   const opens = options.operation === 'open'

@@ -11,9 +11,7 @@ import type { Jwe, JweRecipient } from './jwe.ts'
 import type { Jws, JwsSignature } from './jws.ts'
 import { type JoseLimits, joseLimits } from './limits.ts'
 
-export type JoseObject =
-  | { readonly kind: 'jws'; readonly jws: Jws }
-  | { readonly kind: 'jwe'; readonly jwe: Jwe }
+export type JoseObject = { readonly kind: 'jws'; readonly jws: Jws } | { readonly kind: 'jwe'; readonly jwe: Jwe }
 
 export type SerializationCode = HeaderCode | 'serialization-malformed' | 'jws-malformed' | 'jwe-malformed'
 
@@ -58,7 +56,8 @@ export function toCompactJws(jws: Jws): string {
 /** The Flattened serialization: one signature. */
 export function toFlattenedJws(jws: Jws): JsonObject {
   const [only, ...rest] = jws.signatures
-  if (only === undefined || rest.length > 0) throw new JoseError('ERR_JOSE_FORM_IMPOSSIBLE', 'the Flattened form holds one signature')
+  if (only === undefined || rest.length > 0)
+    throw new JoseError('ERR_JOSE_FORM_IMPOSSIBLE', 'the Flattened form holds one signature')
   const { signature, ...headers } = signatureMembers(only)
   return { ...headers, payload: jws.payloadText, signature }
 }
@@ -71,7 +70,13 @@ export function toGeneralJws(jws: Jws): JsonObject {
 /** The compact serialization: one recipient, everything protected. */
 export function toCompactJwe(jwe: Jwe): string {
   const [only, ...rest] = jwe.recipients
-  if (only === undefined || rest.length > 0 || only.header !== undefined || jwe.unprotected !== undefined || jwe.aad !== undefined) {
+  if (
+    only === undefined ||
+    rest.length > 0 ||
+    only.header !== undefined ||
+    jwe.unprotected !== undefined ||
+    jwe.aad !== undefined
+  ) {
     throw new JoseError('ERR_JOSE_FORM_IMPOSSIBLE', 'the compact form holds one recipient, no unprotected members and no aad')
   }
   return [jwe.protected.text, ...[only.encryptedKey, jwe.iv, jwe.ciphertext, jwe.tag].map(backend.base64url)].join('.')
@@ -80,13 +85,18 @@ export function toCompactJwe(jwe: Jwe): string {
 /** The Flattened serialization: one recipient. */
 export function toFlattenedJwe(jwe: Jwe): JsonObject {
   const [only, ...rest] = jwe.recipients
-  if (only === undefined || rest.length > 0) throw new JoseError('ERR_JOSE_FORM_IMPOSSIBLE', 'the Flattened form holds one recipient')
+  if (only === undefined || rest.length > 0)
+    throw new JoseError('ERR_JOSE_FORM_IMPOSSIBLE', 'the Flattened form holds one recipient')
   return { ...headersOf(jwe), ...recipientMembers(only), ...contentOf(jwe) }
 }
 
 /** The General serialization: any number of recipients. */
 export function toGeneralJwe(jwe: Jwe): JsonObject {
-  return { ...headersOf(jwe), recipients: jwe.recipients.map((recipient) => (recipient === undefined ? {} : recipientMembers(recipient))), ...contentOf(jwe) }
+  return {
+    ...headersOf(jwe),
+    recipients: jwe.recipients.map((recipient) => (recipient === undefined ? {} : recipientMembers(recipient))),
+    ...contentOf(jwe),
+  }
 }
 
 /** Base64url of a whole JSON serialization, for where only URL-safe characters pass. */
@@ -94,7 +104,11 @@ export function toUrlSafe(object: JsonObject): string {
   return backend.base64url(utf8(JSON.stringify(object)))
 }
 
-function signatureMembers({ protected: { text }, unprotected, signature }: JwsSignature): JsonObject & { readonly signature: string } {
+function signatureMembers({
+  protected: { text },
+  unprotected,
+  signature,
+}: JwsSignature): JsonObject & { readonly signature: string } {
   return {
     ...(text === '' ? {} : { protected: text }),
     ...(unprotected === undefined ? {} : { header: unprotected }),
@@ -143,7 +157,11 @@ function readCompact(text: string, limits: JoseLimits): Read<JoseObject> {
     return { ok: false, code: 'jwe-malformed' }
   }
   const recipients = [{ header: undefined, encryptedKey }]
-  return { ok: true, kind: 'jwe', jwe: { protected: header.value, unprotected: undefined, recipients, aad: undefined, iv, ciphertext, tag } }
+  return {
+    ok: true,
+    kind: 'jwe',
+    jwe: { protected: header.value, unprotected: undefined, recipients, aad: undefined, iv, ciphertext, tag },
+  }
 }
 
 function readObject(object: JsonObject, limits: JoseLimits): Read<JoseObject> {
@@ -195,7 +213,11 @@ function readJweObject(object: JsonObject, limits: JoseLimits): Read<JoseObject>
   if (iv === undefined || ciphertext === undefined || tag === undefined) return malformed
   // RFC 7516 §7.2.1: absent when empty.
   if (object['aad'] !== undefined && (aad === undefined || aad.length === 0)) return malformed
-  return { ok: true, kind: 'jwe', jwe: { protected: headers.protected, unprotected: headers.unprotected, recipients, aad, iv, ciphertext, tag } }
+  return {
+    ok: true,
+    kind: 'jwe',
+    jwe: { protected: headers.protected, unprotected: headers.unprotected, recipients, aad, iv, ciphertext, tag },
+  }
 }
 
 function readRecipient(entry: Json): JweRecipient | undefined {
@@ -208,7 +230,10 @@ function readRecipient(entry: Json): JweRecipient | undefined {
 
 type Headers = { readonly protected: ProtectedHeader; readonly unprotected: JsonObject | undefined }
 
-function readHeaders(object: JsonObject, { unprotected, limits }: { readonly unprotected: string; readonly limits: JoseLimits }): Read<Headers> {
+function readHeaders(
+  object: JsonObject,
+  { unprotected, limits }: { readonly unprotected: string; readonly limits: JoseLimits },
+): Read<Headers> {
   const text = object['protected']
   const header = object[unprotected]
   if ((text !== undefined && typeof text !== 'string') || (header !== undefined && !isJsonObject(header))) {

@@ -1,6 +1,16 @@
 import type { JsonObject } from '@parley/core'
 import { base64url, utf8 } from '@parley/core'
-import { generateKey, importKey, openJwe, readJose, sealJwe, toFlattenedJwe, verifyJws, signJws, toFlattenedJws } from '@parley/jose'
+import {
+  generateKey,
+  importKey,
+  openJwe,
+  readJose,
+  sealJwe,
+  signJws,
+  toFlattenedJwe,
+  toFlattenedJws,
+  verifyJws,
+} from '@parley/jose'
 import { expect, test } from 'vitest'
 import { seeded } from './setup.ts'
 
@@ -27,8 +37,14 @@ function codeOfJws(change: (object: JsonObject) => JsonObject): string {
 }
 
 const protect = (header: JsonObject): string => base64url(utf8(JSON.stringify(header)))
-const edited = (more: JsonObject) => (object: JsonObject) => ({ ...object, protected: protect({ ...jwe.protected.header, ...more }) })
-const signed = (more: JsonObject) => (object: JsonObject) => ({ ...object, protected: protect({ ...jws.signatures[0]?.protected.header, ...more }) })
+const edited = (more: JsonObject) => (object: JsonObject) => ({
+  ...object,
+  protected: protect({ ...jwe.protected.header, ...more }),
+})
+const signed = (more: JsonObject) => (object: JsonObject) => ({
+  ...object,
+  protected: protect({ ...jws.signatures[0]?.protected.header, ...more }),
+})
 
 test('the unchanged ones are fine', () => {
   expect(codeOfJwe((object) => object)).toBe('opened')
@@ -63,7 +79,9 @@ test('crit and zip stand in the protected header alone', () => {
 })
 
 test.each(['alg', 'enc', 'kid', 'typ', 'cty'])('%s is a string', (name) => {
-  expect(codeOfJwe((object) => edited({ [name]: 7 })(name === 'kid' ? { ...object, header: {} } : object))).toBe('header-malformed')
+  expect(codeOfJwe((object) => edited({ [name]: 7 })(name === 'kid' ? { ...object, header: {} } : object))).toBe(
+    'header-malformed',
+  )
 })
 
 test('a key in the header is not trusted', () => {
@@ -73,5 +91,7 @@ test('a key in the header is not trusted', () => {
 })
 
 test('a member named __proto__ changes nothing', () => {
-  expect(codeOfJwe((object) => ({ ...object, header: JSON.parse(`{"kid":"${key.kid}","__proto__":{"alg":"none"}}`) as JsonObject }))).toBe('opened')
+  expect(
+    codeOfJwe((object) => ({ ...object, header: JSON.parse(`{"kid":"${key.kid}","__proto__":{"alg":"none"}}`) as JsonObject })),
+  ).toBe('opened')
 })

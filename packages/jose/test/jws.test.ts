@@ -44,7 +44,13 @@ for (const backend of backends) {
       ['ES256', es],
     ])('%s verifies in every serialization', (alg, { secret, open }) => {
       const jws = signJws(payload, { signers: [{ key: secret, alg, protected: { typ: 'JWM' } }] })
-      const forms = [toCompactJws(jws), toFlattenedJws(jws), toGeneralJws(jws), JSON.stringify(toGeneralJws(jws)), toUrlSafe(toFlattenedJws(jws))]
+      const forms = [
+        toCompactJws(jws),
+        toFlattenedJws(jws),
+        toGeneralJws(jws),
+        JSON.stringify(toGeneralJws(jws)),
+        toUrlSafe(toFlattenedJws(jws)),
+      ]
       for (const form of [...forms, signCompact(payload, { key: secret, alg, typ: 'JWM' })]) {
         const verified = mustRead(verifyJws(reread(form), { keys: [stranger.open, open] }))
         expect(verified.payload).toEqual(payload)
@@ -69,7 +75,9 @@ for (const backend of backends) {
       if (a === undefined || b === undefined) throw new Error('two were made')
       const swapped: Jws = { ...jws, signatures: [{ ...a, signature: b.signature }, b] }
       expect(verifyJws(swapped, { keys: [ed.open, es.open] })).toEqual({ ok: false, code: 'signature-invalid' })
-      expect(mustRead(verifyJws(swapped, { keys: [ed.open, es.open], require: 'any' })).signatures.map(({ verified }) => verified)).toEqual([false, true])
+      expect(
+        mustRead(verifyJws(swapped, { keys: [ed.open, es.open], require: 'any' })).signatures.map(({ verified }) => verified),
+      ).toEqual([false, true])
     })
 
     test('none is read only when named, and never beside a signature', () => {
@@ -79,7 +87,9 @@ for (const backend of backends) {
       expect(verifyJws(jws, { keys: [], algorithms: ['none'] })).toMatchObject({ ok: true, signatures: [{ verified: false }] })
       const [none] = jws.signatures
       if (none === undefined) throw new Error('one was made')
-      expect(verifyJws({ ...jws, signatures: [{ ...none, signature: utf8('x') }] }, { keys: [], algorithms: ['none'] }).ok).toBe(false)
+      expect(verifyJws({ ...jws, signatures: [{ ...none, signature: utf8('x') }] }, { keys: [], algorithms: ['none'] }).ok).toBe(
+        false,
+      )
       const signed = signJws(payload, { signers: [{ key: ed.secret }] })
       const mixed = { ...signed, signatures: [...signed.signatures, none] }
       expect(verifyJws(mixed, { keys: [ed.open], algorithms: ['none', 'EdDSA'] })).toEqual({ ok: false, code: 'alg-not-allowed' })
@@ -89,13 +99,20 @@ for (const backend of backends) {
       const jwk = publicJwk(generateKey('Ed25519', { random: seeded(3), backend }))
       const jws = signJws(payload, { signers: [{ key: ed.secret }] })
       expect(verifyJws(jws, { keys: [importKey(jwk, { backend })] }).ok).toBe(true)
-      expect(verifyJws(jws, { keys: [importKey({ ...jwk, kid: 'another' }, { backend })] })).toEqual({ ok: false, code: 'key-unknown' })
+      expect(verifyJws(jws, { keys: [importKey({ ...jwk, kid: 'another' }, { backend })] })).toEqual({
+        ok: false,
+        code: 'key-unknown',
+      })
       for (const change of [{ alg: 'ES256' }, { use: 'enc' }, { key_ops: ['sign'] }, { key_ops: ['deriveKey'] }]) {
         const read = importAnyway({ ...jwk, ...change })
         if (read !== undefined) expect(verifyJws(jws, { keys: [read] })).toEqual({ ok: false, code: 'key-unfit' })
       }
-      expect(verifyJws(jws, { keys: [importKey({ ...jwk, alg: 'Ed25519', use: 'sig', key_ops: ['verify'] }, { backend })] }).ok).toBe(true)
-      expect(() => signJws(payload, { signers: [{ key: ed.open }] })).toThrow(expect.objectContaining({ code: 'ERR_JOSE_KEY_UNFIT' }))
+      expect(
+        verifyJws(jws, { keys: [importKey({ ...jwk, alg: 'Ed25519', use: 'sig', key_ops: ['verify'] }, { backend })] }).ok,
+      ).toBe(true)
+      expect(() => signJws(payload, { signers: [{ key: ed.open }] })).toThrow(
+        expect.objectContaining({ code: 'ERR_JOSE_KEY_UNFIT' }),
+      )
     })
 
     function importAnyway(jwk: Parameters<typeof importKey>[0]): Key | undefined {
@@ -111,7 +128,13 @@ for (const backend of backends) {
       const [only] = jws.signatures
       if (only === undefined) throw new Error('one was made')
       const attempt = (signature: Uint8Array) => verifyJws({ ...jws, signatures: [{ ...only, signature }] }, { keys: [es.open] })
-      for (const bad of [new Uint8Array(64), new Uint8Array(64).fill(0xff), only.signature.subarray(0, 63), new Uint8Array([...only.signature, 0]), new Uint8Array(0)]) {
+      for (const bad of [
+        new Uint8Array(64),
+        new Uint8Array(64).fill(0xff),
+        only.signature.subarray(0, 63),
+        new Uint8Array([...only.signature, 0]),
+        new Uint8Array(0),
+      ]) {
         expect(attempt(bad)).toEqual({ ok: false, code: 'signature-invalid' })
       }
     })
@@ -126,7 +149,10 @@ for (const backend of backends) {
       s += order
       const signature = only.signature.slice()
       for (let i = 32; i < 64; i++, s >>= 8n) signature[i] = Number(s & 0xffn)
-      expect(verifyJws({ ...jws, signatures: [{ ...only, signature }] }, { keys: [ed.open] })).toEqual({ ok: false, code: 'signature-invalid' })
+      expect(verifyJws({ ...jws, signatures: [{ ...only, signature }] }, { keys: [ed.open] })).toEqual({
+        ok: false,
+        code: 'signature-invalid',
+      })
     })
 
     test('no bit flip of any character verifies', () => {
@@ -135,7 +161,8 @@ for (const backend of backends) {
       for (let i = 0; i < text.length; i++) {
         for (let bit = 0; bit < 7; bit++, tried++) {
           const read = readJose(text.slice(0, i) + String.fromCharCode(text.charCodeAt(i) ^ (1 << bit)) + text.slice(i + 1))
-          if (read.ok && read.kind === 'jws' && verifyJws(read.jws, { keys: [ed.open] }).ok) throw new Error(`verified with bit ${bit} of ${i} flipped`)
+          if (read.ok && read.kind === 'jws' && verifyJws(read.jws, { keys: [ed.open] }).ok)
+            throw new Error(`verified with bit ${bit} of ${i} flipped`)
         }
       }
       expect(tried).toBe(text.length * 7)

@@ -43,7 +43,8 @@ for (const backend of backends) {
       ['null', () => null],
       ['the octets of a symmetric key', (jwk) => ({ ...jwk, k: 'AAAA' })],
     ])('refuses %s', (_, change) => {
-      for (const kind of kinds) expect(readKey(change(generateKey(kind, { random, backend })), { backend })).toEqual({ ok: false, code: 'key-malformed' })
+      for (const kind of kinds)
+        expect(readKey(change(generateKey(kind, { random, backend })), { backend })).toEqual({ ok: false, code: 'key-malformed' })
     })
 
     test('refuses a P-256 point off the curve and a private key out of range', () => {
@@ -52,7 +53,10 @@ for (const backend of backends) {
         const named = use === undefined ? jwk : { ...jwk, use }
         expect(readKey({ ...publicJwk(named), y: jwk.x }, { backend })).toEqual({ ok: false, code: 'key-malformed' })
         expect(readKey({ ...named, d: base64url(new Uint8Array(32)) }, { backend })).toEqual({ ok: false, code: 'key-malformed' })
-        expect(readKey({ ...named, d: base64url(new Uint8Array(32).fill(255)) }, { backend })).toEqual({ ok: false, code: 'key-malformed' })
+        expect(readKey({ ...named, d: base64url(new Uint8Array(32).fill(255)) }, { backend })).toEqual({
+          ok: false,
+          code: 'key-malformed',
+        })
       }
     })
 
@@ -71,7 +75,12 @@ for (const backend of backends) {
 
     test('a symmetric key has the length its algorithm needs, no public part and no thumbprint', () => {
       const jwk = { ...generateKey('oct-256', { random, backend }), kid: 'sid' }
-      expect(importKey(jwk, { backend })).toMatchObject({ kid: 'sid', thumbprint: undefined, publicJwk: undefined, secretBytes: 32 })
+      expect(importKey(jwk, { backend })).toMatchObject({
+        kid: 'sid',
+        thumbprint: undefined,
+        publicJwk: undefined,
+        secretBytes: 32,
+      })
       expect(readKey({ ...jwk, alg: 'A128KW' }, { backend })).toEqual({ ok: false, code: 'key-malformed' })
       expect(() => publicJwk(jwk)).toThrow(expect.objectContaining({ code: 'ERR_JOSE_KEY_UNSUPPORTED' }))
     })

@@ -1,5 +1,17 @@
 import { base64url, utf8 } from '@parley/core'
-import { generateKey, importKey, joseLimits, readJose, sealJwe, signJws, toCompactJws, toFlattenedJwe, toFlattenedJws, toGeneralJwe, toGeneralJws } from '@parley/jose'
+import {
+  generateKey,
+  importKey,
+  joseLimits,
+  readJose,
+  sealJwe,
+  signJws,
+  toCompactJws,
+  toFlattenedJwe,
+  toFlattenedJws,
+  toGeneralJwe,
+  toGeneralJws,
+} from '@parley/jose'
 import { describe, expect, test } from 'vitest'
 import { seeded } from './setup.ts'
 
@@ -22,15 +34,27 @@ describe('reading', () => {
     ['recipients that are no array', { ...toGeneralJwe(jwe), recipients: {} }, 'jwe-malformed'],
     ['an empty aad', { ...toFlattenedJwe(jwe), aad: '' }, 'jwe-malformed'],
     ['a header that is text', { ...toFlattenedJws(jws), header: 'x' }, 'header-malformed'],
-    ['a protected header with a duplicate', { ...toFlattenedJws(jws), protected: header('{"alg":"EdDSA","alg":"none"}') }, 'header-malformed'],
-    ['a protected header with an escaped duplicate', { ...toFlattenedJws(jws), protected: header('{"alg":"EdDSA","\\u0061lg":"none"}') }, 'header-malformed'],
+    [
+      'a protected header with a duplicate',
+      { ...toFlattenedJws(jws), protected: header('{"alg":"EdDSA","alg":"none"}') },
+      'header-malformed',
+    ],
+    [
+      'a protected header with an escaped duplicate',
+      { ...toFlattenedJws(jws), protected: header('{"alg":"EdDSA","\\u0061lg":"none"}') },
+      'header-malformed',
+    ],
     ['a protected header with a BOM', { ...toFlattenedJws(jws), protected: header('\ufeff{"alg":"EdDSA"}') }, 'header-malformed'],
     ['a protected header that is an array', { ...toFlattenedJws(jws), protected: header('[]') }, 'header-malformed'],
     ['two texts in one protected header', { ...toFlattenedJws(jws), protected: header('{"alg":"EdDSA"}{}') }, 'header-malformed'],
     ['too many signatures', { ...toGeneralJws(jws), signatures: Array.from({ length: 65 }, () => ({})) }, 'limit-exceeded'],
     ['too many recipients', { ...toGeneralJwe(jwe), recipients: Array.from({ length: 1025 }, () => ({})) }, 'limit-exceeded'],
     ['a large header', { ...toFlattenedJws(jws), protected: header(`{"alg":"${'x'.repeat(70_000)}"}`) }, 'limit-exceeded'],
-    ['differing enc', { ...toGeneralJwe(jwe), recipients: [{ header: { enc: 'A256GCM' } }, { header: { enc: 'A128GCM' } }] }, 'jwe-malformed'],
+    [
+      'differing enc',
+      { ...toGeneralJwe(jwe), recipients: [{ header: { enc: 'A256GCM' } }, { header: { enc: 'A128GCM' } }] },
+      'jwe-malformed',
+    ],
   ])('refuses %s', (_, object, code) => {
     expect(readJose(object as Parameters<typeof readJose>[0])).toEqual({ ok: false, code })
     expect(readJose(JSON.stringify(object))).toEqual({ ok: false, code })

@@ -3,7 +3,16 @@
  * Texts are compared code point by code point; nothing is normalised.
  * @module
  */
-import { isJsonObject, type Json, type JsonLimits, type JsonObject, jsonLimits, parseJsonObject, type Result, utf8 } from '@parley/core'
+import {
+  isJsonObject,
+  type Json,
+  type JsonLimits,
+  type JsonObject,
+  jsonLimits,
+  parseJsonObject,
+  type Result,
+  utf8,
+} from '@parley/core'
 import { JwmError } from './errors.ts'
 
 export type Attributes = {
@@ -55,7 +64,8 @@ export function encodeAttributes(attributes: Attributes): Uint8Array {
     wire[member] = value
   }
   for (const [member, value] of Object.entries(attributes.others ?? {})) {
-    if (byWire.has(member)) throw new JwmError('ERR_JWM_ATTRIBUTES_MALFORMED', `the attribute ${member} does not stand among the others`)
+    if (byWire.has(member))
+      throw new JwmError('ERR_JWM_ATTRIBUTES_MALFORMED', `the attribute ${member} does not stand among the others`)
     Object.defineProperty(wire, member, { value, enumerable: true })
   }
   // One level is the attributes set itself.
@@ -71,7 +81,10 @@ export function encodeAttributes(attributes: Attributes): Uint8Array {
 }
 
 /** Reads attributes, strictly: one JSON object, no name twice, every named attribute of its kind. */
-export function decodeAttributes(bytes: Uint8Array, limits: JsonLimits = jsonLimits): Result<{ readonly attributes: Attributes }, AttributesCode> {
+export function decodeAttributes(
+  bytes: Uint8Array,
+  limits: JsonLimits = jsonLimits,
+): Result<{ readonly attributes: Attributes }, AttributesCode> {
   const parsed = parseJsonObject(bytes, limits)
   return parsed.ok ? attributesOf(parsed.value) : { ok: false, code: 'attributes-malformed' }
 }
@@ -97,7 +110,10 @@ export function attributesOf(object: JsonObject): Result<{ readonly attributes: 
 }
 
 /** Whether the message has expired at `nowMs`; `skewMs` is what the clocks may differ by. */
-export function isExpired(attributes: Attributes, { nowMs, skewMs }: { readonly nowMs: number; readonly skewMs: number }): boolean {
+export function isExpired(
+  attributes: Attributes,
+  { nowMs, skewMs }: { readonly nowMs: number; readonly skewMs: number },
+): boolean {
   return attributes.expiry !== undefined && attributes.expiry * 1000 + skewMs <= nowMs
 }
 

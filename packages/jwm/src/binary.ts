@@ -4,7 +4,7 @@
  * differs per recipient (the entry: header, encrypted_key) and what all share (the body).
  * @module
  */
-import { base64url, fromBase64url, fromUtf8, parseJsonObject, readU32, type Result, utf8 } from '@parley/core'
+import { base64url, fromBase64url, fromUtf8, parseJsonObject, type Result, readU32, utf8 } from '@parley/core'
 import { backend, type JoseLimits, type Jwe, type JweRecipient, joseLimits, readProtectedOctets } from '@parley/jose'
 
 export type BinaryCode = 'binary-malformed' | 'limit-exceeded'
@@ -74,7 +74,11 @@ export function readBinary(bytes: Uint8Array, limits: JoseLimits = joseLimits): 
 }
 
 /** Reads one entry and the shared body as the JWE they are together. */
-export function readCut(entry: Uint8Array, body: Uint8Array, limits: JoseLimits = joseLimits): Result<{ readonly jwe: Jwe }, BinaryCode> {
+export function readCut(
+  entry: Uint8Array,
+  body: Uint8Array,
+  limits: JoseLimits = joseLimits,
+): Result<{ readonly jwe: Jwe }, BinaryCode> {
   const own = readForm(entry, 'entry', limits)
   if (!own.ok) return own
   const shared = readForm(body, 'body', limits)

@@ -42,7 +42,12 @@ export function sealMessage(attributes: Attributes, { signer, recipients, random
 
 /** Encrypts a message that is signed already. */
 export function sealSigned(signed: string, { recipients, random, enc }: Omit<SealMessageOptions, 'signer'>): SealedMessage {
-  const jwe = sealJwe(utf8(signed), { recipients, random, protected: { typ: 'JWM', cty: 'JWM' }, ...(enc === undefined ? {} : { enc }) })
+  const jwe = sealJwe(utf8(signed), {
+    recipients,
+    random,
+    protected: { typ: 'JWM', cty: 'JWM' },
+    ...(enc === undefined ? {} : { enc }),
+  })
   const { body, entries } = writeCut(jwe)
   // writeCut keeps the order, so both have the same length.
   return { body, entries: recipients.map(({ kid }, i) => ({ kid, entry: entries[i] as Uint8Array })) }
@@ -82,7 +87,8 @@ export function readEnvelope(
   const { typ, cty, enc, ckc, crit, zip, kid: sharedKid, alg: sharedAlg, epk: sharedEpk } = jwe.protected.header
   // Nothing vouches for the entry's header, so it says only what is needed to open it.
   if (Object.keys(own).some((name) => !entryMembers.includes(name))) return malformed
-  if ((sharedAlg !== undefined && own['alg'] !== undefined) || (sharedEpk !== undefined && own['epk'] !== undefined)) return malformed
+  if ((sharedAlg !== undefined && own['alg'] !== undefined) || (sharedEpk !== undefined && own['epk'] !== undefined))
+    return malformed
   const alg = sharedAlg ?? own['alg']
   const { kid } = own
   if (typeof kid !== 'string' || sharedKid !== undefined || typeof alg !== 'string' || typeof enc !== 'string') return malformed
@@ -99,7 +105,13 @@ export type DecryptResult =
 
 /** Decrypts with the key that the caller found for `envelope.kid`: unwrap, commitment, content. */
 export function decryptEnvelope(envelope: Envelope, key: Key, limits: JwmLimits = jwmLimits): DecryptResult {
-  const opened = openJwe(envelope.jwe, { keys: [key], anyKid: true, algorithms: [envelope.alg], contentAlgorithms: [envelope.enc], limits: limits.jose })
+  const opened = openJwe(envelope.jwe, {
+    keys: [key],
+    anyKid: true,
+    algorithms: [envelope.alg],
+    contentAlgorithms: [envelope.enc],
+    limits: limits.jose,
+  })
   if (opened.ok) return { ok: true, message: opened.plaintext }
   return { ok: false, code: 'decryption-failed', cause: opened.cause ?? 'key-unfit' }
 }

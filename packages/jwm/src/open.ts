@@ -5,7 +5,16 @@
  * @module
  */
 import { type JsonErrorCode, type JsonObject, parseJsonObject, type Result } from '@parley/core'
-import { type JoseObject, type JweCode, type JwsCode, type Key, openJwe, readJose, type SerializationCode, verifyJws } from '@parley/jose'
+import {
+  type JoseObject,
+  type JweCode,
+  type JwsCode,
+  type Key,
+  openJwe,
+  readJose,
+  type SerializationCode,
+  verifyJws,
+} from '@parley/jose'
 import { attributesOf } from './attributes.ts'
 import { type BinaryCode, isBinary, readBinary } from './binary.ts'
 import { isJwm } from './content-type.ts'
@@ -35,7 +44,13 @@ export type SignatureLayer = { readonly alg: string; readonly kid: string | unde
 
 /** A layer, and of its headers only what was protected. */
 export type Layer =
-  | { readonly kind: 'jwe'; readonly alg: string; readonly enc: string; readonly kid: string | undefined; readonly header: JsonObject }
+  | {
+      readonly kind: 'jwe'
+      readonly alg: string
+      readonly enc: string
+      readonly kid: string | undefined
+      readonly header: JsonObject
+    }
   | { readonly kind: 'jws'; readonly signatures: readonly SignatureLayer[] }
 
 export type OpenedJwm = {
@@ -86,7 +101,10 @@ export function openJwm(input: string | Uint8Array | JsonObject, options: OpenJw
 }
 
 /** Reads one layer in whatever serialization it is. */
-export function readJwm(input: string | Uint8Array | JsonObject, limits: JwmLimits): Result<JoseObject, SerializationCode | BinaryCode> {
+export function readJwm(
+  input: string | Uint8Array | JsonObject,
+  limits: JwmLimits,
+): Result<JoseObject, SerializationCode | BinaryCode> {
   if (!(input instanceof Uint8Array && isBinary(input))) return readJose(input, limits.jose)
   const read = readBinary(input, limits.jose)
   return read.ok ? { ok: true, kind: 'jwe', jwe: read.jwe } : read
@@ -106,7 +124,10 @@ function openLayer(jwe: JweOf, { keys = [], algorithms, limits = jwmLimits }: Op
   return { ok: true, layer, content: plaintext, nested: isJwm(protectedHeader['cty']), committed }
 }
 
-function verifyLayer(jws: JwsOf, { verifyKeys = [], require = 'all', algorithms, limits = jwmLimits }: OpenJwmOptions): Result<Step, OpenCode> {
+function verifyLayer(
+  jws: JwsOf,
+  { verifyKeys = [], require = 'all', algorithms, limits = jwmLimits }: OpenJwmOptions,
+): Result<Step, OpenCode> {
   const allowed = algorithms?.jws === undefined ? {} : { algorithms: algorithms.jws }
   const verified = verifyJws(jws, { keys: verifyKeys, require, limits: limits.jose, ...allowed })
   if (!verified.ok) return verified
@@ -117,7 +138,10 @@ function verifyLayer(jws: JwsOf, { verifyKeys = [], require = 'all', algorithms,
   return { ok: true, layer: { kind: 'jws', signatures }, content: verified.payload, nested: nested[0] === true, committed: true }
 }
 
-function allowFor(algorithms: AllowList | undefined): { readonly algorithms?: readonly string[]; readonly contentAlgorithms?: readonly string[] } {
+function allowFor(algorithms: AllowList | undefined): {
+  readonly algorithms?: readonly string[]
+  readonly contentAlgorithms?: readonly string[]
+} {
   return {
     ...(algorithms?.jwe === undefined ? {} : { algorithms: algorithms.jwe }),
     ...(algorithms?.enc === undefined ? {} : { contentAlgorithms: algorithms.enc }),
@@ -127,9 +151,13 @@ function allowFor(algorithms: AllowList | undefined): { readonly algorithms?: re
 // These say that a JSON object was meant, and that it is not a sound one.
 const unsound: readonly (JsonErrorCode | 'json-not-object')[] = ['json-duplicate-name', 'json-too-deep']
 
-function objectOf(payload: Uint8Array, limits: JwmLimits): Result<{ readonly object: JsonObject | undefined }, 'attributes-malformed'> {
+function objectOf(
+  payload: Uint8Array,
+  limits: JwmLimits,
+): Result<{ readonly object: JsonObject | undefined }, 'attributes-malformed'> {
   const parsed = parseJsonObject(payload, limits.attributes)
-  if (!parsed.ok) return unsound.includes(parsed.code) ? { ok: false, code: 'attributes-malformed' } : { ok: true, object: undefined }
+  if (!parsed.ok)
+    return unsound.includes(parsed.code) ? { ok: false, code: 'attributes-malformed' } : { ok: true, object: undefined }
   const attributes = attributesOf(parsed.value)
   return attributes.ok ? { ok: true, object: parsed.value } : attributes
 }

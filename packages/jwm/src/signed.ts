@@ -4,7 +4,7 @@
  * @module
  */
 import { fromUtf8, type Result } from '@parley/core'
-import { type Jws, type Key, readCompactJws, type SerializationCode, sha256, signCompact, verifyJws, backend } from '@parley/jose'
+import { backend, type Jws, type Key, readCompactJws, type SerializationCode, sha256, signCompact, verifyJws } from '@parley/jose'
 import { type Attributes, decodeAttributes, encodeAttributes } from './attributes.ts'
 import { isJwm } from './content-type.ts'
 import { type JwmLimits, jwmLimits } from './limits.ts'
@@ -30,7 +30,10 @@ export function signMessage(attributes: Attributes, options: { readonly signer: 
 }
 
 /** Reads the form of a signed message: a text, or its octets as they come out of an envelope. */
-export function readSigned(input: string | Uint8Array, limits: JwmLimits = jwmLimits): Result<{ readonly signed: Signed }, SignedCode> {
+export function readSigned(
+  input: string | Uint8Array,
+  limits: JwmLimits = jwmLimits,
+): Result<{ readonly signed: Signed }, SignedCode> {
   if (input.length > limits.jose.bytesMax) return { ok: false, code: 'limit-exceeded' }
   const text = typeof input === 'string' ? input : fromUtf8(input)
   if (text === undefined) return { ok: false, code: 'jws-malformed' }
@@ -54,5 +57,7 @@ export function verifySigned(
   const verified = verifyJws(signed.jws, { keys: [key], algorithms, limits: limits.jose })
   if (!verified.ok) return { ok: false, code: 'signature-invalid' }
   const decoded = decodeAttributes(verified.payload, limits.attributes)
-  return decoded.ok ? { ok: true, attributes: decoded.attributes, payloadHash: backend.base64url(sha256(verified.payload)) } : decoded
+  return decoded.ok
+    ? { ok: true, attributes: decoded.attributes, payloadHash: backend.base64url(sha256(verified.payload)) }
+    : decoded
 }

@@ -22,7 +22,11 @@ const decode = (value: unknown) => decodeAttributes(utf8(typeof value === 'strin
 test('attributes come back as they went, those without a name here untouched', () => {
   const decoded = decodeAttributes(encodeAttributes(full))
   expect(decoded).toEqual({ ok: true, attributes: full })
-  expect(JSON.parse(new TextDecoder().decode(encodeAttributes(full)))).toMatchObject({ thread_id: full.threadId, time_stamp: 1516239022.25, threadId: 'not thread_id' })
+  expect(JSON.parse(new TextDecoder().decode(encodeAttributes(full)))).toMatchObject({
+    thread_id: full.threadId,
+    time_stamp: 1516239022.25,
+    threadId: 'not thread_id',
+  })
 })
 
 test('none is mandatory', () => {
@@ -81,7 +85,9 @@ describe('writing refuses', () => {
     ['a function', { body: { x: () => 1 } }],
     ['half a surrogate pair', { body: { x: '\ud834' } }],
   ])('%s', (_, attributes) => {
-    expect(() => encodeAttributes(attributes as Attributes)).toThrow(expect.objectContaining({ code: 'ERR_JWM_ATTRIBUTES_MALFORMED' }))
+    expect(() => encodeAttributes(attributes as Attributes)).toThrow(
+      expect.objectContaining({ code: 'ERR_JWM_ATTRIBUTES_MALFORMED' }),
+    )
   })
 
   test('nothing that readers take', () => {
@@ -92,7 +98,7 @@ describe('writing refuses', () => {
 })
 
 test('names are compared code point by code point', () => {
-  expect(decode({ ID: 'x', 'thread_ıd': 'y' })).toEqual({ ok: true, attributes: { others: { ID: 'x', 'thread_ıd': 'y' } } })
+  expect(decode({ ID: 'x', thread_ıd: 'y' })).toEqual({ ok: true, attributes: { others: { ID: 'x', thread_ıd: 'y' } } })
 })
 
 test('a member named __proto__ is a member', () => {

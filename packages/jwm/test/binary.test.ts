@@ -30,14 +30,27 @@ describe('the text and the octets', () => {
   test('the writer makes the canonical one', () => {
     expect(mustRead(fromBinary(whole)).text).toBe(texts[0])
     expect(mustRead(toBinary(texts[0] ?? '')).bytes).toEqual(whole)
-    expect(openJwe(mustRead(readBinary(whole)).jwe, { keys: [key] })).toMatchObject({ ok: true, plaintext: utf8('a short message'), aad: utf8('aad') })
+    expect(openJwe(mustRead(readBinary(whole)).jwe, { keys: [key] })).toMatchObject({
+      ok: true,
+      plaintext: utf8('a short message'),
+      aad: utf8('aad'),
+    })
   })
 
   test('the example of docs/jwm-binary.md', () => {
     const text = '{"protected":"eyJhbGciOiJkaXIifQ","header":{"kid":"k"},"iv":"AQID","ciphertext":"BAU","tag":"Bg"}'
     const { bytes } = mustRead(toBinary(text))
     expect(Buffer.from(bytes).toString('hex')).toBe(
-      'fb4a574d01e5' + '0000000d' + '0000000b' + '00000003' + '00000002' + '00000001' + Buffer.from('{"alg":"dir"}{"kid":"k"}').toString('hex') + '010203' + '0405' + '06',
+      'fb4a574d01e5' +
+        '0000000d' +
+        '0000000b' +
+        '00000003' +
+        '00000002' +
+        '00000001' +
+        Buffer.from('{"alg":"dir"}{"kid":"k"}').toString('hex') +
+        '010203' +
+        '0405' +
+        '06',
     )
     const { entry, body } = mustRead(splitBinary(bytes))
     expect(Buffer.from(entry).toString('hex')).toBe(`fb4a57450104${'0000000b'}${Buffer.from('{"kid":"k"}').toString('hex')}`)

@@ -18,7 +18,11 @@ const object: JsonObject = { id: 'urn:uuid:1', body: { text: 'hi' } }
 const payload = utf8(JSON.stringify(object))
 const forms: readonly JwmForm[] = ['general', 'flattened', 'compact', 'urlsafe', 'binary']
 const texts = (made: MadeJwm): readonly (string | Uint8Array | JsonObject)[] =>
-  typeof made === 'string' ? [made, utf8(made)] : made instanceof Uint8Array ? [made] : [made, JSON.stringify(made), utf8(JSON.stringify(made)), base64url(utf8(JSON.stringify(made)))]
+  typeof made === 'string'
+    ? [made, utf8(made)]
+    : made instanceof Uint8Array
+      ? [made]
+      : [made, JSON.stringify(made), utf8(JSON.stringify(made)), base64url(utf8(JSON.stringify(made)))]
 
 describe('every form and order', () => {
   test.each(forms)('%s: signed then encrypted', (form) => {
@@ -57,7 +61,12 @@ describe('every form and order', () => {
     if (form === 'binary') expect(signed).toEqual({ ok: false, code: 'form-impossible' })
     else expect(openJwm(mustRead(signed).jwm, { verifyKeys: [es.open] })).toMatchObject({ ok: true, object, committed: false })
     const sealed = mustRead(makeJwm(payload, { recipients: [smk], random, form })).jwm
-    expect(openJwm(sealed, { keys: [smk] })).toMatchObject({ ok: true, object, committed: true, layers: [{ alg: 'A256KW', kid: 'sid' }] })
+    expect(openJwm(sealed, { keys: [smk] })).toMatchObject({
+      ok: true,
+      object,
+      committed: true,
+      layers: [{ alg: 'A256KW', kid: 'sid' }],
+    })
     expect(openJwm(sealed, { keys: [smk], requireSignature: true })).toEqual({ ok: false, code: 'signature-required' })
   })
 })
@@ -73,7 +82,8 @@ describe('opening', () => {
   })
 
   test('takes only what the list allows, per kind', () => {
-    const open = (algorithms: Parameters<typeof openJwm>[1] extends infer O ? O : never) => openJwm(nested, { keys: [x.secret], verifyKeys: [ed.open], ...algorithms })
+    const open = (algorithms: Parameters<typeof openJwm>[1] extends infer O ? O : never) =>
+      openJwm(nested, { keys: [x.secret], verifyKeys: [ed.open], ...algorithms })
     expect(open({ algorithms: { jws: ['EdDSA'], jwe: ['ECDH-ES+A256KW'], enc: ['A256GCM'] } })).toMatchObject({ ok: true })
     for (const algorithms of [{ jws: ['ES256'] }, { jwe: ['A256KW'] }, { enc: ['A128GCM'] }]) {
       expect(open({ algorithms })).toEqual({ ok: false, code: 'alg-not-allowed' })
@@ -84,7 +94,12 @@ describe('opening', () => {
     const { jwm } = mustRead(makeJwm(payload, { signers: [ed.secret, es.secret], random, form: 'general' }))
     expect(openJwm(jwm, { verifyKeys: [es.open] })).toEqual({ ok: false, code: 'key-unknown' })
     expect(mustRead(openJwm(jwm, { verifyKeys: [es.open], require: 'any' })).layers).toMatchObject([
-      { signatures: [{ kid: ed.open.kid, verified: false }, { kid: es.open.kid, verified: true }] },
+      {
+        signatures: [
+          { kid: ed.open.kid, verified: false },
+          { kid: es.open.kid, verified: true },
+        ],
+      },
     ])
   })
 
@@ -92,17 +107,28 @@ describe('opening', () => {
     expect(makeJwm(payload, { random, form: 'compact' })).toEqual({ ok: false, code: 'nothing-secures-it' })
     const { jwm } = mustRead(makeJwm(payload, { random, form: 'compact', unsecured: true }))
     expect(openJwm(jwm)).toEqual({ ok: false, code: 'alg-not-allowed' })
-    expect(openJwm(jwm, { algorithms: { jws: ['none'] } })).toMatchObject({ ok: true, layers: [{ signatures: [{ alg: 'none', verified: false }] }] })
-    expect(openJwm(jwm, { algorithms: { jws: ['none'] }, requireSignature: true })).toEqual({ ok: false, code: 'signature-required' })
+    expect(openJwm(jwm, { algorithms: { jws: ['none'] } })).toMatchObject({
+      ok: true,
+      layers: [{ signatures: [{ alg: 'none', verified: false }] }],
+    })
+    expect(openJwm(jwm, { algorithms: { jws: ['none'] }, requireSignature: true })).toEqual({
+      ok: false,
+      code: 'signature-required',
+    })
   })
 
   test('a payload that is no JSON object comes as octets, a broken attributes set not at all', () => {
-    const through = (text: string) => openJwm(toGeneralJws(signJws(utf8(text), { signers: [{ key: ed.secret }] })), { verifyKeys: [ed.open] })
-    for (const text of ['', 'plain', '[]', '"x"', '7', '{']) expect(through(text)).toMatchObject({ ok: true, object: undefined, payload: utf8(text) })
+    const through = (text: string) =>
+      openJwm(toGeneralJws(signJws(utf8(text), { signers: [{ key: ed.secret }] })), { verifyKeys: [ed.open] })
+    for (const text of ['', 'plain', '[]', '"x"', '7', '{'])
+      expect(through(text)).toMatchObject({ ok: true, object: undefined, payload: utf8(text) })
     for (const text of ['{"id":1}', '{"to":"x"}', '{"id":"a","id":"b"}', `{"body":${'{"a":'.repeat(40)}1${'}'.repeat(40)}}`]) {
       expect(through(text)).toEqual({ ok: false, code: 'attributes-malformed' })
     }
-    expect(makeJwm(utf8('{"to":"x"}'), { signers: [ed.secret], random, form: 'compact' })).toEqual({ ok: false, code: 'attributes-malformed' })
+    expect(makeJwm(utf8('{"to":"x"}'), { signers: [ed.secret], random, form: 'compact' })).toEqual({
+      ok: false,
+      code: 'attributes-malformed',
+    })
     expect(makeJwm(utf8('no JSON'), { signers: [ed.secret], random, form: 'compact' })).toMatchObject({ ok: true })
   })
 
@@ -121,31 +147,40 @@ describe('opening', () => {
 
   test('signatures that disagree on the content are refused', () => {
     const signers = [{ key: ed.secret, protected: { cty: 'JWM' } }, { key: es.secret }]
-    expect(openJwm(toGeneralJws(signJws(payload, { signers })), { verifyKeys: [ed.open, es.open] })).toEqual({ ok: false, code: 'content-type-conflict' })
+    expect(openJwm(toGeneralJws(signJws(payload, { signers })), { verifyKeys: [ed.open, es.open] })).toEqual({
+      ok: false,
+      code: 'content-type-conflict',
+    })
   })
 })
 
 describe('mutation', () => {
-  test.each(['general', 'compact', 'binary'] as const)('no bit flip of a %s message yields another payload or other signers', (form) => {
-    const { jwm } = mustRead(makeJwm(payload, { signers: [ed.secret], recipients: [x.open], random, form }))
-    const octets = jwm instanceof Uint8Array ? jwm : utf8(typeof jwm === 'string' ? jwm : JSON.stringify(jwm))
-    const options = { keys: [x.secret], verifyKeys: [ed.open], requireSignature: true }
-    const honest = mustRead(openJwm(octets, options))
-    for (let i = 0; i < octets.length; i++) {
-      for (let bit = 0; bit < 8; bit++) {
-        const mutated = octets.slice()
-        mutated[i] = (mutated[i] ?? 0) ^ (1 << bit)
-        const opened = openJwm(mutated, options)
-        if (opened.ok) expect(opened).toEqual(honest)
+  test.each(['general', 'compact', 'binary'] as const)(
+    'no bit flip of a %s message yields another payload or other signers',
+    (form) => {
+      const { jwm } = mustRead(makeJwm(payload, { signers: [ed.secret], recipients: [x.open], random, form }))
+      const octets = jwm instanceof Uint8Array ? jwm : utf8(typeof jwm === 'string' ? jwm : JSON.stringify(jwm))
+      const options = { keys: [x.secret], verifyKeys: [ed.open], requireSignature: true }
+      const honest = mustRead(openJwm(octets, options))
+      for (let i = 0; i < octets.length; i++) {
+        for (let bit = 0; bit < 8; bit++) {
+          const mutated = octets.slice()
+          mutated[i] = (mutated[i] ?? 0) ^ (1 << bit)
+          const opened = openJwm(mutated, options)
+          if (opened.ok) expect(opened).toEqual(honest)
+        }
       }
-    }
-    for (let i = 0; i < octets.length; i++) expect(openJwm(octets.subarray(0, i), options).ok).toBe(false)
-  }, 60_000)
+      for (let i = 0; i < octets.length; i++) expect(openJwm(octets.subarray(0, i), options).ok).toBe(false)
+    },
+    60_000,
+  )
 })
 
 describe('inspection', () => {
   test('shows headers and sizes down to the first encrypted layer, and no content', () => {
-    const { jwm } = mustRead(makeJwm(payload, { signers: [ed.secret], recipients: [x.open, smk], random, form: 'urlsafe', order: 'encrypt-sign' }))
+    const { jwm } = mustRead(
+      makeJwm(payload, { signers: [ed.secret], recipients: [x.open, smk], random, form: 'urlsafe', order: 'encrypt-sign' }),
+    )
     const shown = mustRead(inspectJwm(jwm))
     expect(shown.layers).toMatchObject([
       { kind: 'jws', signatures: [{ protected: { alg: 'EdDSA', kid: ed.open.kid, cty: 'JWM' } }] },

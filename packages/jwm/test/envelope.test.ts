@@ -1,11 +1,27 @@
 import { base64url, utf8 } from '@parley/core'
 import { generateKey, importKey, openJwe, publicJwk, sealJwe, sha256 } from '@parley/jose'
 import { noble } from '@parley/jose/noble'
-import { type Attributes, decryptEnvelope, joinBinary, readBinary, readEnvelope, readSigned, sealMessage, signMessage, verifySigned, writeCut } from '@parley/jwm'
+import {
+  type Attributes,
+  decryptEnvelope,
+  joinBinary,
+  readBinary,
+  readEnvelope,
+  readSigned,
+  sealMessage,
+  signMessage,
+  verifySigned,
+  writeCut,
+} from '@parley/jwm'
 import { describe, expect, test } from 'vitest'
 import { backends, mustRead, seeded } from './setup.ts'
 
-const attributes: Attributes = { id: 'urn:uuid:8e8a4b0c-6f0e-4f3b-9c51-0d8f8f6a7a11', from: 'im:alice@a.localhost', to: ['im:bob@b.localhost'], body: { text: 'hi' } }
+const attributes: Attributes = {
+  id: 'urn:uuid:8e8a4b0c-6f0e-4f3b-9c51-0d8f8f6a7a11',
+  from: 'im:alice@a.localhost',
+  to: ['im:bob@b.localhost'],
+  body: { text: 'hi' },
+}
 
 for (const backend of backends) {
   describe(`a sealed message with the ${backend.name} backend`, () => {
@@ -29,7 +45,11 @@ for (const backend of backends) {
     test('each recipient opens it with its own entry and the shared body', () => {
       for (const [i, key] of [phone, desk, smk].entries()) {
         const { envelope } = mustRead(readEnvelope(entryOf(i), sealed.body))
-        expect(envelope).toMatchObject({ kid: recipients[i]?.kid, alg: key === smk ? 'A256KW' : 'ECDH-ES+A256KW', enc: 'A256GCM' })
+        expect(envelope).toMatchObject({
+          kid: recipients[i]?.kid,
+          alg: key === smk ? 'A256KW' : 'ECDH-ES+A256KW',
+          enc: 'A256GCM',
+        })
         const { message } = mustRead(decryptEnvelope(envelope, key))
         const { signed } = mustRead(readSigned(message))
         expect(signed).toMatchObject({ kid: device.kid, alg: 'EdDSA' })
@@ -43,7 +63,11 @@ for (const backend of backends) {
       const { envelope } = mustRead(readEnvelope(entryOf(0), sealed.body))
       expect(decryptEnvelope(envelope, desk)).toMatchObject({ ok: false, code: 'decryption-failed', cause: 'unwrap' })
       expect(decryptEnvelope(envelope, smk)).toMatchObject({ ok: false, code: 'decryption-failed', cause: 'key-unfit' })
-      expect(decryptEnvelope(envelope, recipients[0]?.key ?? smk)).toMatchObject({ ok: false, code: 'decryption-failed', cause: 'key-unfit' })
+      expect(decryptEnvelope(envelope, recipients[0]?.key ?? smk)).toMatchObject({
+        ok: false,
+        code: 'decryption-failed',
+        cause: 'key-unfit',
+      })
     })
 
     test('no mutation of a sealed octet yields another payload', () => {
@@ -58,7 +82,10 @@ for (const backend of backends) {
         expect(mustRead(verifySigned(signed, device)).attributes).toEqual(attributes)
         survivors.add(where)
       }
-      for (const [name, octets] of [['entry', entry], ['body', sealed.body]] as const) {
+      for (const [name, octets] of [
+        ['entry', entry],
+        ['body', sealed.body],
+      ] as const) {
         for (let i = 0; i < octets.length; i++) {
           for (let bit = 0; bit < 8; bit++) {
             const mutated = octets.slice()
@@ -117,7 +144,10 @@ describe('the message profile refuses', () => {
   test('a member in the entry beside alg, kid and epk', () => {
     const jwe = sealJwe(utf8('x'), { recipients: [{ key }], random, protected: good })
     const [own] = jwe.recipients
-    const cut = writeCut({ ...jwe, recipients: [{ encryptedKey: own?.encryptedKey ?? new Uint8Array(0), header: { ...own?.header, apu: 'AA' } }] })
+    const cut = writeCut({
+      ...jwe,
+      recipients: [{ encryptedKey: own?.encryptedKey ?? new Uint8Array(0), header: { ...own?.header, apu: 'AA' } }],
+    })
     expect(readEnvelope(cut.entries[0] ?? new Uint8Array(0), cut.body)).toEqual({ ok: false, code: 'envelope-malformed' })
   })
 })
@@ -129,7 +159,11 @@ describe('a signed message', () => {
   const text = signMessage(attributes, { signer })
 
   test('names its key and is typed', () => {
-    expect(JSON.parse(new TextDecoder().decode(Buffer.from(text.split('.')[0] ?? '', 'base64url')))).toEqual({ alg: 'EdDSA', kid: jwk.kid, typ: 'JWM' })
+    expect(JSON.parse(new TextDecoder().decode(Buffer.from(text.split('.')[0] ?? '', 'base64url')))).toEqual({
+      alg: 'EdDSA',
+      kid: jwk.kid,
+      typ: 'JWM',
+    })
   })
 
   test('is verified by the other backend too', () => {
@@ -139,7 +173,10 @@ describe('a signed message', () => {
 
   test('by another key is refused', () => {
     const { signed } = mustRead(readSigned(text))
-    expect(verifySigned(signed, importKey(publicJwk(generateKey('Ed25519', { random })), { kid: jwk.kid ?? '' }))).toEqual({ ok: false, code: 'signature-invalid' })
+    expect(verifySigned(signed, importKey(publicJwk(generateKey('Ed25519', { random })), { kid: jwk.kid ?? '' }))).toEqual({
+      ok: false,
+      code: 'signature-invalid',
+    })
   })
 
   test('by a P-256 key is as good', () => {
