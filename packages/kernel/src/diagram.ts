@@ -4,6 +4,7 @@
  * @module
  */
 import type { AnyStateMachine, AnyStateNode } from 'xstate'
+import { effectNames } from './machine-check.ts'
 
 /** Draws `machine` as the text of a mermaid `stateDiagram-v2` block. */
 export function stateDiagram(machine: AnyStateMachine): string {
@@ -15,6 +16,10 @@ export function stateDiagram(machine: AnyStateMachine): string {
 function drawStates(parent: AnyStateNode, lines: string[], indent: string): void {
   const first = parent.initial?.target[0]
   if (first !== undefined) lines.push(`${indent}[*] --> ${name(first)}`)
+  for (const state of Object.values(parent.states)) {
+    const label = [state.key, ...effectsOf(state.entry)].join(' / ')
+    if (label !== name(state)) lines.push(`${indent}state "${label}" as ${name(state)}`)
+  }
   for (const state of Object.values(parent.states)) {
     if (Object.keys(state.states).length > 0) {
       lines.push(`${indent}state ${name(state)} {`)
@@ -31,13 +36,15 @@ function drawTransitions(state: AnyStateNode, lines: string[], indent: string): 
   const transitions = [...state.transitions.values()].flat().concat(state.always ?? [])
   for (const { eventType, target, guard, actions } of transitions) {
     const guarded = guard === undefined ? '' : ` [${labelOf(guard)}]`
-    const done = actions.map(labelOf).filter((label) => effects.has(label))
-    const label = `${eventLabel(eventType)}${guarded}${done.length === 0 ? '' : ` / ${done.join(', ')}`}`
+    const label = [`${eventLabel(eventType)}${guarded}`, ...effectsOf(actions)].join(' / ')
     for (const to of target ?? [state]) lines.push(`${indent}${name(state)} --> ${name(to)}: ${label}`)
   }
 }
 
-const effects = new Set(['send', 'emit', 'deliver', 'call'])
+function effectsOf(actions: readonly unknown[]): readonly string[] {
+  const labels = actions.map(labelOf).filter((label) => effectNames.has(label))
+  return labels.length === 0 ? [] : [labels.join(', ')]
+}
 
 // Delayed transitions are events `xstate.after.<delay>.<state>` inside.
 function eventLabel(event: string): string {
