@@ -4,7 +4,7 @@
  * @module
  */
 import { concat, utf8 } from '@parley/core'
-import type { Backend } from './backend.ts'
+import type { Backend } from './backend/backend.ts'
 
 /** The protected header member that holds it. */
 export const commitmentName = 'ckc'

@@ -13,7 +13,7 @@ export {
   type SignatureAlgorithm,
   signatureAlgorithms,
 } from './algorithms.ts'
-export type { Agreement, Backend, Sealed, SignatureScheme } from './backend.ts'
+export type { Agreement, Backend, Sealed, SignatureScheme } from './backend/backend.ts'
 export { commitment, commitmentName } from './commitment.ts'
 export { JoseError, type JoseErrorCode } from './errors.ts'
 export { type HeaderCode, type ProtectedHeader, readProtectedOctets } from './header.ts'

@@ -5,7 +5,7 @@
  */
 import { type Json, type JsonObject, type Random, utf8 } from '@parley/core'
 import { type ContentAlgorithm, contentAlgorithms, type KeyManagementAlgorithm, keyManagementAlgorithms } from './algorithms.ts'
-import type { Agreement, Backend } from './backend.ts'
+import type { Agreement, Backend } from './backend/backend.ts'
 import { commitment, commitmentName } from './commitment.ts'
 import { JoseError } from './errors.ts'
 import { joinHeader, type ProtectedHeader } from './header.ts'

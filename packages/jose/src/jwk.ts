@@ -6,7 +6,7 @@
 import { type Random, utf8 } from '@parley/core'
 import { backend as defaultBackend } from '#backend'
 import { curves } from './algorithms.ts'
-import type { Backend } from './backend.ts'
+import type { Backend } from './backend/backend.ts'
 import { JoseError } from './errors.ts'
 
 /** A JSON Web Key. Members that are not named here are kept. */

@@ -3,7 +3,7 @@
  * @module
  */
 import { concat, u32, utf8 } from '@parley/core'
-import type { Backend } from './backend.ts'
+import type { Backend } from './backend/backend.ts'
 
 export type KdfOptions = {
   readonly backend: Backend

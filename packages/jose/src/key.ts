@@ -6,7 +6,7 @@
 import { concat, equal, type Result } from '@parley/core'
 import { backend as defaultBackend } from '#backend'
 import { contentAlgorithms, curves, keyManagementAlgorithms, type SignatureAlgorithm, signatureAlgorithms } from './algorithms.ts'
-import type { Agreement, Backend, SignatureScheme } from './backend.ts'
+import type { Agreement, Backend, SignatureScheme } from './backend/backend.ts'
 import { JoseError } from './errors.ts'
 import { type Jwk, thumbprint, toPublicJwk } from './jwk.ts'
 

@@ -1,0 +1,125 @@
+import { base64url, isJsonObject, type Json, type JsonObject, utf8 } from '@parley/core'
+import {
+  type Backend,
+  contentAlgorithms,
+  importKey,
+  type Jwk,
+  type Key,
+  keyManagementAlgorithms,
+  backend as node,
+  openJwe,
+  publicJwk,
+  readJose,
+  readKey,
+  signatureAlgorithms,
+  signCompact,
+  verifyJws,
+} from '@parley/jose'
+import { noble } from '@parley/jose/noble'
+import { describe, expect, test } from 'vitest'
+import { vectors } from './folder.ts'
+
+type Example = {
+  readonly title: string
+  readonly reproducible?: boolean
+  readonly input: {
+    readonly payload?: string
+    readonly plaintext?: string
+    readonly key: Json
+    readonly alg: Json
+    readonly enc?: string
+    readonly aad?: string
+    readonly zip?: string
+  }
+  readonly output: { readonly [form: string]: string | JsonObject }
+}
+
+function isExample(value: unknown): value is Example {
+  return isJsonObject(value) && isJsonObject(value['input']) && isJsonObject(value['output'])
+}
+
+const list = (value: Json): readonly Json[] => (Array.isArray(value) ? value : [value])
+
+// What an example asks for that the tables do not have, and what it meets then.
+function lacks({ input }: Example): string | undefined {
+  const table = input.enc === undefined ? signatureAlgorithms : keyManagementAlgorithms
+  const missing = list(input.alg).filter((alg) => typeof alg === 'string' && !table.has(alg))
+  if (input.enc !== undefined && !contentAlgorithms.has(input.enc)) missing.push(input.enc)
+  const curve = list(input.key).find((jwk) => isJsonObject(jwk) && readKey(jwk).ok === false)
+  if (isJsonObject(curve)) missing.push(String(curve['crv'] ?? curve['kty']))
+  if (input.zip !== undefined) missing.push('zip')
+  return missing.length === 0 ? undefined : missing.join(', ')
+}
+
+function keysOf(example: Example, backend: Backend): readonly Key[] {
+  return list(example.input.key).flatMap((jwk) => {
+    const read = readKey(jwk, { backend })
+    return read.ok ? [read.key] : []
+  })
+}
+
+for (const [file, value] of vectors('rfc7520-cookbook')) {
+  if (!isExample(value)) continue
+  const missing = lacks(value)
+  const content = utf8(value.input.payload ?? value.input.plaintext ?? '')
+  describe(`RFC 7520 ${file}${missing === undefined ? '' : ` needs ${missing}, which the tables lack`}`, () => {
+    for (const backend of [node, noble]) {
+      const keys = keysOf(value, backend)
+      for (const [form, output] of Object.entries(value.output)) {
+        const outcome = missing === undefined ? 'opens' : 'is refused'
+        test(`${form} ${outcome} with the ${backend.name} backend`, () => {
+          for (const text of [output, typeof output === 'string' ? output : JSON.stringify(output)]) {
+            const read = readJose(text)
+            if (!read.ok) expect(missing).toBeDefined()
+            else if (read.kind === 'jws') {
+              const verified = verifyJws(read.jws, { keys })
+              if (missing === undefined) expect(verified).toMatchObject({ ok: true, payload: content })
+              else expect(verified).toMatchObject({ ok: false, code: expect.stringMatching(/^alg-not-allowed$|^key-un/) })
+            } else {
+              const opened = openJwe(read.jwe, { keys })
+              if (missing === undefined) {
+                expect(opened).toMatchObject({ ok: true, plaintext: content, committed: false })
+                if (value.input.aad !== undefined) expect(opened).toMatchObject({ aad: utf8(value.input.aad) })
+              } else
+                expect(opened).toMatchObject({
+                  ok: false,
+                  code: expect.stringMatching(/^alg-not-allowed$|^zip-unsupported$|^key-un/),
+                })
+            }
+          }
+        })
+      }
+    }
+  })
+}
+
+describe('RFC 8037 Appendix A', () => {
+  for (const value of vectors('rfc8037').values()) {
+    if (!isJsonObject(value)) continue
+    const jwk = value['A.1_private_jwk'] as Jwk
+    const signing = value['A.4_A.5_eddsa'] as { readonly payload: string; readonly compact: string }
+    for (const backend of [node, noble]) {
+      test(`the key, its thumbprint and its signature with the ${backend.name} backend`, () => {
+        const key = importKey(jwk, { backend })
+        expect(publicJwk(jwk)).toEqual(value['A.2_public_jwk'])
+        expect(value['A.3_thumbprint_sha256']).toMatchObject({ b64url: key.thumbprint })
+        expect(signCompact(utf8(signing.payload), { key })).toBe(signing.compact)
+      })
+
+      test(`the shared secret of A.6 with the ${backend.name} backend`, () => {
+        const hex = (text: string): Uint8Array => Uint8Array.from(Buffer.from(text, 'hex'))
+        const a6 = value['A.6_x25519'] as { readonly [name: string]: string }
+        const agreement = backend.agreements['X25519']
+        const ephemeral = agreement?.importPrivate(hex(a6['ephemeral_secret_hex'] ?? ''))
+        const bob = agreement?.importPrivate(hex(a6['recipient_private_hex_from_RFC7748'] ?? ''))
+        const bobPublic = agreement?.publicOf(bob) ?? new Uint8Array(0)
+        expect(a6['recipient_public_jwk']).toMatchObject({ x: base64url(bobPublic) })
+        expect(agreement?.agree(ephemeral, agreement.importPublic(bobPublic))).toEqual(hex(a6['Z_hex'] ?? ''))
+      })
+    }
+    test('X448 (A.7) is refused by name: the tables lack it', () => {
+      const a7 = value['A.7_x448'] as { readonly recipient_public_jwk: Jwk }
+      expect(readKey(a7.recipient_public_jwk)).toEqual({ ok: false, code: 'key-unsupported' })
+    })
+  }
+})
