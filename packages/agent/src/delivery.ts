@@ -1,0 +1,268 @@
+/**
+ * Between the store and the stream: seals what waits in the outbox, offers what is sealed and durable, settles what relays
+ * answered, and commits what came before it is acknowledged.
+ * @module
+ */
+import { type Address, type Clock, isMessagingError, type Random, type StanzaId } from '@parley/core'
+import type { RenewalReason } from '@parley/session'
+import type { C2sEvent, OutgoingStanza } from '@parley/stream'
+import type { Commit } from './commit.ts'
+import type { Inbound } from './inbound.ts'
+import type { Keyring } from './keyring.ts'
+import type { AgentLimits } from './limits.ts'
+import type { StanzaRow } from './rows.ts'
+import { sealRow } from './seal.ts'
+import type { Self } from './self.ts'
+import { settleSent } from './sent.ts'
+import type { State, Tx } from './state.ts'
+
+export interface Delivery {
+  /** Something came into the outbox, or what it waited for is there. */
+  wake(): void
+  /** Every durable stanza that no relay has answered for, in order. */
+  outgoing(): Iterable<OutgoingStanza>
+  received(events: readonly C2sEvent[], epoch: string): void
+  /** The store was read again: so is the queue. */
+  reload(): void
+  drained(signal: AbortSignal | undefined): Promise<void>
+  close(): Promise<void>
+}
+
+export type DeliveryParts = {
+  readonly self: Self
+  readonly keyring: Keyring
+  readonly state: State
+  readonly commit: Commit
+  readonly clock: Clock
+  readonly random: Random
+  readonly limits: AgentLimits
+  readonly inbound: Inbound
+  wantCards(address: Address): void
+  offer(stanza: OutgoingStanza): void
+  handled(n: number, epoch: string): void
+  restart(reason: string): void
+  report(code: string, from: Address): void
+  renewed(peer: Address, reason: RenewalReason, ahead: number): void
+  /** After a commit that changed the inbox or what became of messages. */
+  changed(): void
+}
+
+/** Messages sealed in one turn of the loop, so that what comes in is not kept waiting. */
+const sealsPerTurn = 64
+
+export function createDelivery(parts: DeliveryParts): Delivery {
+  const { state, commit, clock, limits } = parts
+  // Durable stanzas by their row's key; a Map keeps the order.
+  let queue = new Map<string, StanzaId>()
+  let keys = new Map<StanzaId, string>()
+  const waiters = new Set<() => void>()
+  let running: Promise<void> | undefined
+  let again = false
+  let closed = false
+
+  const enqueue = (key: string, row: StanzaRow): void => {
+    queue.set(key, row.id)
+    keys.set(row.id, key)
+  }
+
+  const reload = (): void => {
+    queue = new Map()
+    keys = new Map()
+    for (const [key, row] of state.rows('stanza')) enqueue(key, row)
+  }
+
+  const sealed = (key: string): void => {
+    const row = state.get('stanza', key)
+    if (row === undefined) return
+    enqueue(key, row)
+    parts.offer(toOutgoing(row))
+  }
+
+  const sealAll = async (): Promise<void> => {
+    // A turn, so that messages of one turn of the application are sealed together.
+    await undefined
+    while (again && !closed) {
+      again = false
+      const blocked = new Set<Address>()
+      let batch: Promise<unknown>[] = []
+      for (const [key, { to }] of [...state.rows('outbox')]) {
+        if (blocked.has(to) || closed) continue
+        batch.push(
+          commit((tx) => {
+            const result = sealRow(tx, { ...parts, sealed }, key)
+            if (result.outcome !== 'done') blocked.add(to)
+            if (result.outcome === 'wants') tx.after(() => parts.wantCards(result.address))
+            refresh(tx, to)
+          }),
+        )
+        if (batch.length >= sealsPerTurn) {
+          await Promise.all(batch)
+          batch = []
+        }
+      }
+      await Promise.all(batch)
+      parts.changed()
+      noticeDrained()
+    }
+  }
+
+  // What is known is used at once; whether it is still the newest is asked beside it.
+  const refresh = (tx: Tx, to: Address): void => {
+    const known = tx.get('statements', to)
+    if (known !== undefined && tx.now - known.fetched > limits.directoryMsMax) tx.after(() => parts.wantCards(to))
+  }
+
+  const wake = (): void => {
+    again = true
+    if (closed || running !== undefined) return
+    running = sealAll()
+      // The store failed: what is in the outbox is still there, and the next wake tries again.
+      .catch(() => {})
+      .then(() => {
+        running = undefined
+        if (again) wake()
+      })
+  }
+
+  const settle = (tx: Tx, id: StanzaId, then: (row: StanzaRow) => void): void => {
+    const key = keys.get(id)
+    const row = key === undefined ? undefined : tx.get('stanza', key)
+    if (key === undefined || row === undefined) return
+    then(row)
+    tx.del('stanza', key)
+    tx.after(() => {
+      queue.delete(key)
+      keys.delete(id)
+      noticeDrained()
+    })
+  }
+
+  const accepted = (tx: Tx, event: C2sEvent & { kind: 'accepted' }): void => {
+    settle(tx, event.id, ({ message }) => {
+      const sent = message === undefined ? undefined : tx.get('sent', message)
+      if (message === undefined || sent === undefined) return
+      const pending = (sent.pending ?? []).filter((id) => id !== event.id)
+      tx.put('sent', message, { ...sent, pending })
+      if (sent.pending?.includes(event.id) === true && pending.length === 0) settleSent(tx, message, { state: 'accepted' })
+    })
+    for (const [address, version] of Object.entries(event.cards)) {
+      const pin = tx.get('pin', address)
+      if (pin !== undefined && version > pin.version) tx.after(() => parts.wantCards(pin.address))
+    }
+  }
+
+  const bounced = (tx: Tx, event: C2sEvent & { kind: 'bounced' }, epoch: string): void => {
+    if (event.n !== undefined) tx.put('position', 'relay', { epoch, n: event.n })
+    if (event.retryable && event.n === undefined) {
+      // The row stays; the relay had no room for it just now.
+      tx.after(() => void clock.at(clock.monotonic() + limits.retryMsMax, () => offerAgain(event.id)))
+      return
+    }
+    fail(tx, event.id, event.code)
+    settle(tx, event.id, () => {})
+  }
+
+  // A stanza to the own account carries copies: its end says nothing of the message.
+  const fail = (tx: Tx, id: StanzaId, cause: string): void => {
+    for (const [message, row] of tx.rows('sent')) {
+      if (row.stanzas?.includes(id) !== true) continue
+      settleSent(tx, message, { state: 'failed', cause })
+      return
+    }
+  }
+
+  const offerAgain = (id: StanzaId): void => {
+    const key = keys.get(id)
+    const row = key === undefined ? undefined : state.get('stanza', key)
+    if (row !== undefined && !closed) parts.offer(toOutgoing(row))
+  }
+
+  const received = (events: readonly C2sEvent[], epoch: string): void => {
+    let last: number | undefined
+    const steps = events.map((event) => {
+      if (event.kind === 'stanza') {
+        last = event.stanza.n ?? last
+        return receive(event.stanza, epoch)
+      }
+      if (event.kind === 'bounced') {
+        last = event.n ?? last
+        return commit((tx) => bounced(tx, event, epoch))
+      }
+      return event.kind === 'accepted' ? commit((tx) => accepted(tx, event)) : undefined
+    })
+    Promise.all(steps).then(
+      () => {
+        // Acknowledged only now: everything up to here is durable.
+        if (last !== undefined) parts.handled(last, epoch)
+        parts.changed()
+        noticeDrained()
+      },
+      () => parts.restart('step-failed'),
+    )
+  }
+
+  const receive = async (stanza: (C2sEvent & { kind: 'stanza' })['stanza'], epoch: string): Promise<void> => {
+    try {
+      await commit((tx) => parts.inbound.receive(tx, stanza, epoch))
+    } catch (error) {
+      // What may go well later comes again after a restart; what never can must not block the mailbox for ever.
+      if (!isMessagingError(error) || error.retryable || error.code === 'ERR_AGENT_CLOSED') {
+        if (isMessagingError(error)) throw error
+      }
+      await commit((tx) => {
+        if (stanza.n !== undefined) tx.put('position', 'relay', { epoch, n: stanza.n })
+        tx.after(() => parts.report('internal', stanza.from))
+      })
+    }
+  }
+
+  const noticeDrained = (): void => {
+    if (state.size('outbox') > 0 || queue.size > 0) return
+    for (const done of [...waiters]) done()
+  }
+
+  reload()
+  return {
+    wake,
+    *outgoing() {
+      for (const key of queue.keys()) {
+        const row = state.get('stanza', key)
+        if (row !== undefined) yield toOutgoing(row)
+      }
+    },
+    received,
+    reload,
+    drained: (signal) =>
+      new Promise((resolve, reject) => {
+        signal?.throwIfAborted()
+        const abort = (): void => {
+          waiters.delete(done)
+          reject(signal?.reason)
+        }
+        const done = (): void => {
+          waiters.delete(done)
+          signal?.removeEventListener('abort', abort)
+          resolve()
+        }
+        waiters.add(done)
+        signal?.addEventListener('abort', abort, { once: true })
+        noticeDrained()
+      }),
+    async close() {
+      closed = true
+      await running
+    },
+  }
+}
+
+function toOutgoing(row: StanzaRow): OutgoingStanza {
+  const { id, to, sent, expiry, bytes } = row
+  let offset = 0
+  const entries = row.entries.map(([device, length]) => {
+    const octets = bytes.subarray(offset, offset + length)
+    offset += length
+    // The sealing step wrote device ids and `*` only.
+    return { device: device as '*', octets }
+  })
+  return { id, to: [to], class: 'durable', sent, expiry, entries, body: bytes.subarray(offset) }
+}

@@ -1,0 +1,149 @@
+/**
+ * Other accounts' cards and statements: fetched through the relay, taken only along the chain from the pinned one. One
+ * fetch per account at a time; failures are tried again with growing waits for as long as somebody wants the answer.
+ * @module
+ */
+import { type Address, type Clock, isMessagingError, type Json, type JsonObject, type Random } from '@parley/core'
+import { acceptCards } from '@parley/identity'
+import type { Commit } from './commit.ts'
+import { AgentError } from './errors.ts'
+import type { AgentLimits } from './limits.ts'
+import { type Backoff, createBackoff } from './retry.ts'
+import type { Self } from './self.ts'
+import type { State, Tx } from './state.ts'
+
+export interface Directory {
+  /** Fetches the account's cards and statements, soon. */
+  want(address: Address): void
+  /** The same, and waits for the outcome; rejects when the relay says no or is away. */
+  fetch(address: Address): Promise<void>
+  /** The connection is up: what failed for the lack of it is tried now. */
+  resume(): void
+  close(): void
+}
+
+export type DirectoryParts = {
+  readonly self: Self
+  readonly state: State
+  readonly commit: Commit
+  readonly clock: Clock
+  readonly random: Random
+  readonly limits: AgentLimits
+  request(what: string, value: JsonObject): Promise<JsonObject>
+  /** In the step that took new cards or statements. */
+  taken(tx: Tx, address: Address): void
+  /** Whoever waits for the account need not wait any longer: the relay says there is none, or it may not be trusted. */
+  failed(tx: Tx, address: Address, code: string): void
+  report(code: string, from: Address): void
+}
+
+/** Cards of one account that are read at once; a chain that goes on is fetched again. */
+const cardsMax = 10_000
+
+type Wanted = { backoff: Backoff; running: Promise<void> | undefined; cancel: (() => void) | undefined }
+
+export function createDirectory(parts: DirectoryParts): Directory {
+  const { self, commit, clock, random, limits } = parts
+  const wanted = new Map<Address, Wanted>()
+  let closed = false
+
+  const load = async (address: Address): Promise<void> => {
+    const pin = parts.state.get('pin', address)
+    // The pinned version is asked for again: another card of that version would be a fork.
+    const since = pin === undefined ? 0 : pin.version - 1
+    const [cards, statements] = await Promise.all([loadCards(address, since), parts.request('statements', { address })])
+    const code = await commit((tx) => take(tx, address, { cards, statements: strings(statements['statements']) }))
+    if (code !== undefined) throw new AgentError('ERR_AGENT_TRUST_HELD', `the cards of an account were not taken: ${code}`)
+  }
+
+  // A long chain comes in several answers.
+  const loadCards = async (address: Address, since: number): Promise<readonly string[]> => {
+    const cards: string[] = []
+    for (;;) {
+      const answer = await parts.request('cards', { address, since: since + cards.length })
+      const some = strings(answer['cards'])
+      cards.push(...some)
+      if (answer['more'] !== true || some.length === 0 || cards.length > cardsMax) return cards
+    }
+  }
+
+  const take = (
+    tx: Tx,
+    address: Address,
+    served: { readonly cards: readonly string[]; readonly statements: readonly string[] },
+  ): string | undefined => {
+    const pin = tx.get('pin', address)
+    const account = address === self.address ? self.profile().expectedAccount : tx.get('conversation', address)?.account
+    const acceptance = acceptCards(pin, served.cards, { address, ...(account === undefined ? {} : { account }) })
+    if (acceptance.outcome === 'refused') {
+      tx.after(() => parts.report(acceptance.code, address))
+      if (pin === undefined) parts.failed(tx, address, acceptance.code)
+      return acceptance.code
+    }
+    tx.put('pin', address, acceptance.pin)
+    if (acceptance.outcome === 'held') {
+      tx.after(() => parts.report(acceptance.held.code, address))
+      return acceptance.held.code
+    }
+    tx.put('statements', address, { fetched: tx.now, list: served.statements })
+    parts.taken(tx, address)
+    return undefined
+  }
+
+  const run = (address: Address): Promise<void> => {
+    let entry = wanted.get(address)
+    if (entry === undefined) {
+      entry = {
+        backoff: createBackoff({ random, msMin: limits.retryMsMin, msMax: limits.retryMsMax }),
+        running: undefined,
+        cancel: undefined,
+      }
+      wanted.set(address, entry)
+    }
+    const mine = entry
+    mine.cancel?.()
+    mine.cancel = undefined
+    mine.running ??= load(address).then(
+      () => {
+        wanted.delete(address)
+      },
+      async (error: unknown) => {
+        mine.running = undefined
+        if (closed) return
+        if (isMessagingError(error) && error.retryable) {
+          mine.cancel = clock.at(clock.monotonic() + mine.backoff.next(), () => void run(address).catch(() => {}))
+        } else {
+          wanted.delete(address)
+          if (isRefusal(error)) await commit((tx) => parts.failed(tx, address, error.reason ?? 'refused')).catch(() => {})
+        }
+        throw error
+      },
+    )
+    return mine.running
+  }
+
+  return {
+    want(address) {
+      if (!closed) void run(address).catch(() => {})
+    },
+    fetch: (address) => run(address),
+    resume() {
+      for (const [address, entry] of wanted) {
+        entry.backoff.reset()
+        if (entry.running === undefined) void run(address).catch(() => {})
+      }
+    },
+    close() {
+      closed = true
+      for (const { cancel } of wanted.values()) cancel?.()
+    },
+  }
+}
+
+function isRefusal(error: unknown): error is AgentError {
+  return error instanceof AgentError && error.code === 'ERR_AGENT_REQUEST_REFUSED'
+}
+
+function strings(value: Json | undefined): readonly string[] {
+  return Array.isArray(value) ? (value as readonly Json[]).filter((item) => typeof item === 'string') : []
+}

@@ -1,0 +1,169 @@
+/**
+ * What time brings: deadlines of protocol runs, waits that end, receipts that go out, keys and answers that are erased.
+ * Everything due is absolute and stored, so a restart or a jump of the clock only makes it due now.
+ * @module
+ */
+import { type Address, type Clock, limits as coreLimits, type Random, type Store } from '@parley/core'
+import { nextDeadline, type Registry } from '@parley/kernel'
+import { dialBack } from '@parley/protocols/dial-back'
+import { eraseSession, heldErasureDue, ownErasureDue, sessionKey } from '@parley/session'
+import type { Commit } from './commit.ts'
+import type { DialBack } from './dial-back.ts'
+import type { Inbound } from './inbound.ts'
+import type { AgentLimits } from './limits.ts'
+import { enqueue, type OutboxOptions } from './outbox.ts'
+import { stateKey } from './profile.ts'
+import { dueReceipts, receiptType } from './receipts.ts'
+import type { Self } from './self.ts'
+import { settleSent } from './sent.ts'
+import type { State, Tx } from './state.ts'
+import { stepThread, type ThreadParts } from './threads.ts'
+
+export interface Due {
+  /** Something is due at this time (wall clock, ms). */
+  at(ms: number): void
+  /** Does what is due now and sets the alarm for the rest. */
+  run(): Promise<void>
+  close(): void
+}
+
+export type DueParts = {
+  readonly self: Self
+  readonly state: State
+  readonly store: Store
+  readonly commit: Commit
+  readonly clock: Clock
+  readonly random: Random
+  readonly limits: AgentLimits
+  readonly registry: Registry
+  readonly threads: ThreadParts
+  readonly dialBack: DialBack
+  readonly inbound: Inbound
+  readonly outbox: OutboxOptions
+}
+
+/** Expiry of keys and rows is looked at this often, whatever else is due. */
+const sweepMs = 3_600_000
+
+export function createDue(parts: DueParts): Due {
+  const { clock, state } = parts
+  let alarm: { readonly ms: number; readonly cancel: () => void } | undefined
+  let erasing: Promise<void> = Promise.resolve()
+  let closed = false
+
+  const set = (ms: number): void => {
+    if (closed || (alarm !== undefined && alarm.ms <= ms)) return
+    alarm?.cancel()
+    const cancel = clock.at(clock.monotonic() + Math.max(0, ms - clock.now()), () => {
+      alarm = undefined
+      void due.run().catch(() => set(clock.now() + parts.limits.retryMsMax))
+    })
+    alarm = { ms, cancel }
+  }
+
+  const due: Due = {
+    at: set,
+    async run() {
+      const erased = await parts.commit((tx) => {
+        runThreads(tx, parts)
+        parts.inbound.expire(tx)
+        for (const { to, body } of dueReceipts(tx)) enqueue(tx, { to, type: receiptType, body }, parts.outbox)
+        expireRows(tx)
+        rotateStatement(tx, parts)
+        return eraseKeys(tx)
+      })
+      if (erased) {
+        // A deleted row stays on the medium until its range is rewritten.
+        erasing = erasing.then(() => compactSecrets(parts.store)).catch(() => {})
+        await erasing
+      }
+      set(next(state, clock.now()))
+    },
+    close() {
+      closed = true
+      alarm?.cancel()
+    },
+  }
+  return due
+}
+
+/** Rewrites the ranges of the secret tables, so that erased keys leave the medium. */
+export async function compactSecrets(store: Store): Promise<void> {
+  for (const table of ['held', 'key', 'own']) await store.compact({ gte: `${table}/`, lt: `${table}0` })
+}
+
+function next(state: State, now: number): number {
+  let soonest = now + sweepMs
+  for (const [, record] of state.rows('thread')) soonest = Math.min(soonest, nextDeadline(record)?.at ?? soonest)
+  for (const [, row] of state.rows('locked')) soonest = Math.min(soonest, row.deadline)
+  for (const [, row] of state.rows('receipt')) soonest = Math.min(soonest, row.due)
+  for (const [, row] of state.rows('stanza')) soonest = Math.min(soonest, row.expiry)
+  return soonest
+}
+
+function runThreads(tx: Tx, parts: DueParts): void {
+  for (const [key, record] of [...tx.rows('thread')]) {
+    const protocol = record.protocol === dialBack.uri ? dialBack : parts.registry.get(record.protocol)
+    // A protocol that this program does not have leaves its threads where they are.
+    if (protocol === undefined) continue
+    for (let current = tx.get('thread', key); current !== undefined; current = tx.get('thread', key)) {
+      const deadline = nextDeadline(current)
+      if (deadline === undefined || deadline.at > tx.now) break
+      const { record: after } = stepThread(tx, parts.threads, {
+        protocol,
+        record: current,
+        input: { kind: 'deadline', id: deadline.id, now: tx.now },
+      })
+      if (after !== undefined) parts.dialBack.tidy(tx, after)
+      if (after === current) break
+    }
+  }
+}
+
+function expireRows(tx: Tx): void {
+  for (const [key, row] of [...tx.rows('stanza')]) {
+    if (row.expiry > tx.now) continue
+    if (row.message !== undefined) settleSent(tx, row.message, { state: 'failed', cause: 'expired' })
+    tx.del('stanza', key)
+  }
+  // What became of a message is told for as long again as it could be on its way.
+  for (const [id, row] of [...tx.rows('sent')]) if (row.expiry + coreLimits.lifetimeMs <= tx.now) tx.del('sent', id)
+}
+
+function eraseKeys(tx: Tx): boolean {
+  let erased = false
+  for (const [key, held] of [...tx.rows('held')]) {
+    if (heldErasureDue(held) > tx.now) continue
+    tx.del('held', key)
+    erased = true
+  }
+  for (const [key, own] of [...tx.rows('own')]) {
+    if (ownErasureDue(own) > tx.now) continue
+    tx.del('own', key)
+    tx.put('erased', sessionKey(own.smk.owner.address, own.smk.sid), eraseSession(own.smk, tx.now))
+    erased = true
+  }
+  for (const [key, row] of [...tx.rows('key')]) {
+    if (row.expiry === undefined || row.expiry > tx.now) continue
+    tx.del('key', key)
+    erased = true
+  }
+  for (const [key, row] of [...tx.rows('erased')]) if (row.until <= tx.now) tx.del('erased', key)
+  return erased
+}
+
+function rotateStatement(tx: Tx, { self, limits, random }: DueParts): void {
+  const card = self.card()
+  const statement = tx.get('self', 'profile')?.statement
+  if (card === undefined || statement === undefined || statement.issued + limits.agreementKeyMsMax > tx.now) return
+  stateKey(tx, { card, random })
+}
+
+/** Where a message went whose recipient turned out not to exist, or may not be trusted: its sender is told how it ended. */
+export function failOutbox(tx: Tx, to: Address, cause: string): void {
+  for (const [key, row] of [...tx.rows('outbox')]) {
+    if (row.to !== to) continue
+    settleSent(tx, row.id, { state: 'failed', cause })
+    tx.del('outbox', key)
+  }
+}

@@ -1,0 +1,267 @@
+/**
+ * The durable inbox and its hand-over (design §7): a message is given out until it is handled. Every attempt is counted
+ * durably before it begins. Asking for the next message, or leaving the loop, marks the last one as handled, unless it
+ * was rejected; a handler that resolves has handled its message.
+ * @module
+ */
+import type { Address, DeviceId, JsonObject } from '@parley/core'
+import { type AnyMessage, type BodyOutput, readBody } from '@parley/kernel'
+import type { Commit } from './commit.ts'
+import type { InboxRow } from './rows.ts'
+import type { State, Tx } from './state.ts'
+
+/** A message for the application: signed by a device on the pinned card of `from`, and addressed to this account. */
+export type Message<Body = JsonObject> = {
+  readonly id: string
+  readonly type: string
+  readonly body: Body
+  readonly from: Address
+  readonly device: DeviceId
+  /** The other side of the conversation: `from`, or for a copy whom it was sent to. */
+  readonly peer: Address
+  readonly threadId: string
+  readonly referentId?: string
+  /** Milliseconds, by the sender's clock. */
+  readonly sent: number
+  /** 1 at the first hand-over. */
+  readonly attempt: number
+  /** Sent by another device of the own account. */
+  readonly copy: boolean
+  /** Numbers of this thread that are missing before this message. */
+  readonly gap?: readonly number[]
+  /** It was reported missing before. */
+  readonly late: boolean
+  /** Not handled: it is handed over again, and put aside after its last attempt. */
+  reject(cause?: unknown): void
+  /** Marks it as handled together with the application's own rows: exactly once, whatever crashes. */
+  commit(rows: readonly AppOp[]): Promise<void>
+}
+
+/** A write to the application's own rows in the agent's store. */
+export type AppOp =
+  | { readonly type: 'put'; readonly key: string; readonly value: Uint8Array }
+  | { readonly type: 'del'; readonly key: string }
+
+export type HandleOptions = {
+  /** Messages handled at the same time. */
+  readonly concurrency?: number
+  readonly signal?: AbortSignal
+}
+
+export interface Inbox {
+  messages<M extends AnyMessage>(
+    type: M,
+    options?: { readonly signal?: AbortSignal },
+  ): AsyncIterableIterator<Message<BodyOutput<M>>>
+  messages(type?: undefined, options?: { readonly signal?: AbortSignal }): AsyncIterableIterator<Message>
+  /** Resolves when `signal` aborts or the agent closes. */
+  handle<M extends AnyMessage>(
+    type: M,
+    fn: (message: Message<BodyOutput<M>>) => Promise<void> | void,
+    options?: HandleOptions,
+  ): Promise<void>
+  /** Messages whose last attempt failed. */
+  parked(): readonly { readonly key: string; readonly cause: string; readonly from: Address; readonly type: string }[]
+  /** Hands a parked message over again. */
+  retry(key: string): Promise<void>
+}
+
+/** The inside of the inbox: what the agent itself calls. */
+export interface InboxControl extends Inbox {
+  /** New rows, or rows that were freed. */
+  notice(): void
+  close(): void
+}
+
+/** Attempts before a message is put aside. */
+const attemptsMax = 5
+
+type Taken = {
+  readonly key: string
+  readonly message: Message<unknown>
+  done: boolean
+  rejected: unknown | undefined
+  isRejected: boolean
+}
+
+export function createInbox(parts: {
+  readonly state: State
+  readonly commit: Commit
+  report(code: string, from: Address): void
+}): InboxControl {
+  const { state, commit } = parts
+  const inHand = new Set<string>()
+  const waiting = new Set<() => void>()
+  let closed = false
+
+  const wake = (): void => {
+    for (const go of [...waiting]) go()
+  }
+
+  const change = (signal: AbortSignal | undefined): Promise<void> =>
+    new Promise((done) => {
+      const go = (): void => {
+        waiting.delete(go)
+        signal?.removeEventListener('abort', go)
+        done()
+      }
+      waiting.add(go)
+      signal?.addEventListener('abort', go, { once: true })
+    })
+
+  const find = (type: AnyMessage | undefined): string | undefined => {
+    for (const [key, row] of state.rows('inbox')) {
+      if (!inHand.has(key) && row.parked === undefined && (type === undefined || row.message.type === type.type)) return key
+    }
+    return undefined
+  }
+
+  // Ends the one before and begins the next in one batch.
+  const exchange = async (last: Taken | undefined, type: AnyMessage | undefined): Promise<Taken | undefined> => {
+    const key = find(type)
+    if (key === undefined) {
+      if (last !== undefined) await finish(last)
+      return undefined
+    }
+    inHand.add(key)
+    try {
+      const row = await commit((tx) => {
+        if (last !== undefined) settle(tx, last)
+        const found = tx.get('inbox', key)
+        if (found === undefined) return undefined
+        const counted = { ...found, attempt: found.attempt + 1 }
+        tx.put('inbox', key, counted)
+        return counted
+      })
+      if (last !== undefined) inHand.delete(last.key)
+      if (row === undefined) {
+        inHand.delete(key)
+        return undefined
+      }
+      return take(key, row, type)
+    } catch (error) {
+      inHand.delete(key)
+      if (last !== undefined) inHand.delete(last.key)
+      throw error
+    }
+  }
+
+  const finish = async (taken: Taken): Promise<void> => {
+    try {
+      if (!taken.done) await commit((tx) => settle(tx, taken))
+    } finally {
+      inHand.delete(taken.key)
+      wake()
+    }
+  }
+
+  const settle = (tx: Tx, taken: Taken): void => {
+    if (taken.done) return
+    taken.done = true
+    const row = tx.get('inbox', taken.key)
+    if (row === undefined) return
+    if (!taken.isRejected) tx.del('inbox', taken.key)
+    else if (row.attempt >= attemptsMax) {
+      tx.put('inbox', taken.key, { ...row, parked: causeText(taken.rejected) })
+      tx.after(() => parts.report('parked', row.message.from))
+    }
+  }
+
+  const take = (key: string, row: InboxRow, type: AnyMessage | undefined): Taken => {
+    const { message: received } = row
+    const read = type === undefined ? undefined : readBody(type, received.body)
+    const taken: Taken = {
+      key,
+      done: false,
+      rejected: undefined,
+      isRejected: false,
+      message: {
+        ...received,
+        body: read?.ok === true ? read.body : received.body,
+        copy: received.copy === true,
+        sent: row.sent,
+        attempt: row.attempt,
+        ...(row.gap === undefined ? {} : { gap: row.gap }),
+        late: row.late === true,
+        reject(cause) {
+          taken.isRejected = true
+          taken.rejected = cause
+        },
+        async commit(rows) {
+          await commit((tx) => {
+            for (const op of rows) {
+              if (op.type === 'put') tx.put('app', op.key, { bytes: op.value })
+              else tx.del('app', op.key)
+            }
+            settle(tx, taken)
+          })
+        },
+      },
+    }
+    return taken
+  }
+
+  async function* iterate(type: AnyMessage | undefined, signal: AbortSignal | undefined): AsyncIterableIterator<Message<never>> {
+    let last: Taken | undefined
+    try {
+      for (;;) {
+        if (closed || signal?.aborted === true) return
+        const ended = last
+        last = undefined
+        last = await exchange(ended, type)
+        // The type is the caller's definition, whose schema has read the body.
+        if (last !== undefined) yield last.message as Message<never>
+        else await change(signal)
+      }
+    } finally {
+      if (last !== undefined && !closed) await finish(last)
+    }
+  }
+
+  const handleOne = async (
+    type: AnyMessage,
+    fn: (message: Message<never>) => Promise<void> | void,
+    signal: AbortSignal | undefined,
+  ): Promise<void> => {
+    for await (const message of iterate(type, signal)) {
+      try {
+        await fn(message)
+      } catch (error) {
+        message.reject(error)
+      }
+    }
+  }
+
+  return {
+    // One implementation behind two signatures; the iterator's type follows from the definition given.
+    messages: (type?: AnyMessage, options: { readonly signal?: AbortSignal } = {}) => iterate(type, options.signal) as never,
+    async handle(type, fn, { concurrency = 1, signal } = {}) {
+      const run = fn as (message: Message<never>) => Promise<void> | void
+      await Promise.all(Array.from({ length: concurrency }, () => handleOne(type, run, signal)))
+    },
+    parked() {
+      return [...state.rows('inbox')].flatMap(([key, { parked, message }]) =>
+        parked === undefined ? [] : [{ key, cause: parked, from: message.from, type: message.type }],
+      )
+    },
+    async retry(key) {
+      await commit((tx) => {
+        const row = tx.get('inbox', key)
+        if (row?.parked === undefined) return
+        const { parked: _, ...rest } = row
+        tx.put('inbox', key, { ...rest, attempt: 0 })
+        tx.after(wake)
+      })
+    },
+    notice: wake,
+    close() {
+      closed = true
+      wake()
+    },
+  }
+}
+
+function causeText(cause: unknown): string {
+  const { code } = (cause ?? {}) as { readonly code?: unknown }
+  return typeof code === 'string' ? code : 'rejected'
+}

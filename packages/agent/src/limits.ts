@@ -1,0 +1,49 @@
+/**
+ * The limits of an agent: everything that grows or waits has one, with a name and a default. Times are milliseconds.
+ * @module
+ */
+
+export type AgentLimits = {
+  /** Messages in the outbox that no relay has accepted yet; `send` refuses more. */
+  readonly outboxMessagesMax: number
+  /** Octets of a message's attributes set. */
+  readonly messageBytesMax: number
+  /** Locked stanzas per account that is not a contact. */
+  readonly lockedStanzasMax: number
+  readonly lockedBytesMax: number
+  /** How long a message waits for the one before it in its thread. */
+  readonly orderWaitMs: number
+  /** Missing numbers that are remembered per sender, so that they are still taken when they come late. */
+  readonly counterHolesMax: number
+  /** Time to the first retry of a connection or a fetch; doubles up to the maximum. */
+  readonly retryMsMin: number
+  readonly retryMsMax: number
+  readonly dialTimeoutMs: number
+  /** How long a relay may take to answer a request. */
+  readonly requestTimeoutMs: number
+  /** Silence on the stream after which the agent asks for a sign of life, and after which it gives the connection up. */
+  readonly idleMsMax: number
+  /** Delivered receipts are gathered for this long. */
+  readonly receiptDelayMs: number
+  /** Cards and statements are asked for again after this long, at the next send. */
+  readonly directoryMsMax: number
+  /** A device's own agreement key is replaced after this long. */
+  readonly agreementKeyMsMax: number
+}
+
+export const agentLimits: AgentLimits = {
+  outboxMessagesMax: 10_000,
+  messageBytesMax: 256 * 1024,
+  lockedStanzasMax: 100,
+  lockedBytesMax: 1024 * 1024,
+  orderWaitMs: 30_000,
+  counterHolesMax: 1024,
+  retryMsMin: 250,
+  retryMsMax: 30_000,
+  dialTimeoutMs: 10_000,
+  requestTimeoutMs: 10_000,
+  idleMsMax: 60_000,
+  receiptDelayMs: 50,
+  directoryMsMax: 3_600_000,
+  agreementKeyMsMax: 7 * 86_400_000,
+}

@@ -1,0 +1,178 @@
+/**
+ * The agent on Node: a profile folder with LevelDB in it, the store key beside the database, WebSockets, the machine's clock
+ * and randomness. One process per profile.
+ * @module
+ */
+import { join } from 'node:path'
+import { concat, isMessagingError, parseAddress, type Store, type Transport } from '@parley/core'
+import type { Protocol } from '@parley/kernel'
+import { ensurePrivateFolder, readPrivateFile, writePrivateFile } from '@parley/platform/files'
+import { requestHttp } from '@parley/platform/http'
+import { openLevelStore } from '@parley/platform/level'
+import { listenWebSocket } from '@parley/platform/server'
+import { systemClock, systemRandom } from '@parley/platform/system'
+import { dialWebSocket } from '@parley/platform/websocket'
+import { type Agent, type AgentOptions, createAgent } from '../agent.ts'
+import { compactSecrets } from '../due.ts'
+import { AgentError } from '../errors.ts'
+import { hasProfile, makeAccount, makeLinkedDevice } from '../set-up.ts'
+import { openState } from '../state.ts'
+
+export type OpenAgentOptions = Partial<Pick<AgentOptions, 'telemetry' | 'limits' | 'clock' | 'random'>> & {
+  /** The profile's folder; made with mode 0700. */
+  readonly home: string
+  readonly protocols: readonly Protocol[]
+  /** With `relay`: makes the account when the folder holds none yet. */
+  readonly address?: string
+  /** The relay's URL, `wss://…` or on loopback `ws://…`. */
+  readonly relay?: string
+  /** Called once, when an account is made: show it to the person, it is stored nowhere. */
+  readonly onRecoveryKey?: (recoveryKey: string) => void
+}
+
+/** Opens the agent of a profile folder; with `address` and `relay` makes the account first if there is none. */
+export async function openAgent(options: OpenAgentOptions): Promise<Agent> {
+  const { home, protocols, clock = systemClock, random = systemRandom, telemetry, limits } = options
+  const { store, storeKeys } = await openProfile(options)
+  try {
+    const parts = { store, storeKeys, clock, random }
+    if (!(await hasProfile(store))) {
+      if (options.address === undefined || options.relay === undefined) {
+        throw new AgentError(
+          'ERR_AGENT_PROFILE_ABSENT',
+          'there is no profile in this folder; give an address and a relay to make one',
+        )
+      }
+      const { recoveryKey } = await makeAccount({
+        ...parts,
+        address: parseAddress(options.address),
+        relayUrl: checkRelayUrl(options.relay),
+      })
+      options.onRecoveryKey?.(recoveryKey)
+    }
+    await renewStoreKey({ home, store, storeKeys, random, now: clock.now() })
+    return await createAgent({
+      ...parts,
+      transport,
+      protocols,
+      ...(telemetry === undefined ? {} : { telemetry }),
+      ...(limits === undefined ? {} : { limits }),
+    })
+  } catch (error) {
+    await store.close().catch(() => {})
+    throw error
+  }
+}
+
+/** Makes a profile for a further device of an account and answers the line that an admin device approves. */
+export async function requestDevice(options: {
+  readonly home: string
+  readonly address: string
+  readonly relay: string
+  /** Thumbprint of the account key, out of the account's link: then the relay need not be trusted. */
+  readonly account?: string
+}): Promise<{ readonly line: string }> {
+  const { store, storeKeys } = await openProfile(options)
+  try {
+    return await makeLinkedDevice({
+      store,
+      storeKeys,
+      clock: systemClock,
+      random: systemRandom,
+      address: parseAddress(options.address),
+      relayUrl: checkRelayUrl(options.relay),
+      ...(options.account === undefined ? {} : { account: options.account }),
+    })
+  } finally {
+    await store.close()
+  }
+}
+
+const transport: Transport = { dial: dialWebSocket, listen: listenWebSocket, request: requestHttp }
+const keyBytes = 32
+const storeKeyAgeMsMax = 30 * 86_400_000
+const timeBytes = 8
+
+async function openProfile({
+  home,
+}: {
+  readonly home: string
+}): Promise<{ readonly store: Store; readonly storeKeys: readonly Uint8Array[] }> {
+  await ensurePrivateFolder(home)
+  let store: Store
+  try {
+    store = await openLevelStore(join(home, 'store'))
+  } catch (error) {
+    if (isMessagingError(error) && error.code === 'ERR_CORE_STORE_LOCKED') {
+      throw new AgentError('ERR_AGENT_PROFILE_IN_USE', 'another process has this profile open', { cause: error })
+    }
+    throw error
+  }
+  try {
+    return { store, storeKeys: await readStoreKeys(home, store) }
+  } catch (error) {
+    await store.close()
+    throw error
+  }
+}
+
+// The file: when the first key was made (ms, 64 bits), then one key, or two while they change.
+async function readStoreKeys(home: string, store: Store): Promise<readonly Uint8Array[]> {
+  const octets = await readPrivateFile(storeKeyFile(home))
+  if (octets === undefined) {
+    if (await hasProfile(store)) throw new AgentError('ERR_AGENT_PROFILE_DAMAGED', 'the store key of this profile is missing')
+    const key = systemRandom.bytes(keyBytes)
+    await writeStoreKeys(home, { made: systemClock.now(), keys: [key] })
+    return [key]
+  }
+  const count = (octets.length - timeBytes) / keyBytes
+  if (count !== 1 && count !== 2)
+    throw new AgentError('ERR_AGENT_PROFILE_DAMAGED', 'the store key of this profile cannot be read')
+  return Array.from({ length: count }, (_, i) => octets.slice(timeBytes + i * keyBytes, timeBytes + (i + 1) * keyBytes))
+}
+
+function writeStoreKeys(
+  home: string,
+  { made, keys }: { readonly made: number; readonly keys: readonly Uint8Array[] },
+): Promise<void> {
+  const time = new Uint8Array(timeBytes)
+  new DataView(time.buffer).setBigUint64(0, BigInt(Math.floor(made)))
+  return writePrivateFile(storeKeyFile(home), concat(time, ...keys))
+}
+
+function storeKeyFile(home: string): string {
+  return join(home, 'store.key')
+}
+
+/** On a schedule a new store key, with the surviving secrets sealed anew: what is left of erased ones can no longer be opened. */
+async function renewStoreKey(options: {
+  readonly home: string
+  readonly store: Store
+  readonly storeKeys: readonly Uint8Array[]
+  readonly random: Pick<typeof systemRandom, 'bytes'>
+  readonly now: number
+}): Promise<void> {
+  const { home, store, storeKeys, random, now } = options
+  const octets = await readPrivateFile(storeKeyFile(home))
+  const made = octets === undefined ? now : Number(new DataView(octets.buffer, octets.byteOffset).getBigUint64(0))
+  const isRenewing = storeKeys.length === 2
+  if (!isRenewing && made + storeKeyAgeMsMax > now) return
+  const [first] = storeKeys
+  if (first === undefined) return
+  const next = isRenewing ? first : random.bytes(keyBytes)
+  const both = isRenewing ? storeKeys : [next, first]
+  // Both keys are on disk before the first secret is sealed under the new one, and the old one leaves after the last.
+  await writeStoreKeys(home, { made: now, keys: both })
+  const state = await openState({ store, random, storeKeys: both })
+  await store.batch(state.reseal(), { durable: true })
+  await compactSecrets(store)
+  await writeStoreKeys(home, { made: now, keys: [next] })
+}
+
+// Without TLS everybody on the way sees who writes to whom; on loopback there is no way.
+function checkRelayUrl(text: string): string {
+  const url = new URL(text)
+  const isLoopback = ['127.0.0.1', '[::1]', 'localhost'].includes(url.hostname)
+  if (url.protocol === 'wss:' || (url.protocol === 'ws:' && isLoopback)) return text
+  throw new TypeError('relay: must be a wss:// URL, or ws:// on loopback')
+}

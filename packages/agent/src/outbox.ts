@@ -1,0 +1,52 @@
+/**
+ * The durable outbox: what is to be sent, before it is sealed. A message has its number here, in the same batch as the
+ * step that made it.
+ * @module
+ */
+import { type Address, type DeviceId, type JsonObject, type MessageId, type Random, uuidUrnFrom } from '@parley/core'
+import type { Seal } from '@parley/kernel'
+import { kernelPrefix } from '@parley/kernel'
+import { allot } from './counters.ts'
+import { AgentError } from './errors.ts'
+import type { AgentLimits } from './limits.ts'
+import type { OutboxRow } from './rows.ts'
+import type { Tx } from './state.ts'
+
+export type Draft = {
+  readonly to: Address
+  readonly type: string
+  readonly body: JsonObject
+  readonly threadId?: string
+  readonly referentId?: string
+  readonly devices?: readonly DeviceId[]
+  readonly seal?: Seal
+}
+
+export type OutboxOptions = {
+  readonly random: Random
+  readonly limits: AgentLimits
+  readonly lifetimeMs: number
+  readonly wake: () => void
+}
+
+/** Puts a message into the outbox and answers its id. Messages of the application are counted and their fate is kept. */
+export function enqueue(tx: Tx, draft: Draft, options: OutboxOptions): MessageId {
+  const { limits, lifetimeMs } = options
+  const isKernel = draft.type.startsWith(kernelPrefix)
+  const waiting = tx.size('outbox') + tx.size('stanza')
+  if (!isKernel && waiting >= limits.outboxMessagesMax) {
+    throw new AgentError('ERR_AGENT_OUTBOX_FULL', 'too many messages wait in the outbox', { retryable: true })
+  }
+  // A brand: uuidUrnFrom makes what MessageId stands for.
+  const id = uuidUrnFrom(options.random.bytes(16)) as MessageId
+  const { seq, prev } = isKernel ? { seq: 0, prev: 0 } : allot(tx, draft.to, draft.threadId)
+  const row: OutboxRow = { id, ...draft, seq, prev, sent: tx.now, expiry: tx.now + lifetimeMs }
+  tx.put('outbox', tx.next('outbox'), row)
+  if (!isKernel) {
+    tx.put('sent', id, { to: draft.to, state: 'queued', expiry: row.expiry })
+    const conversation = tx.get('conversation', draft.to)
+    if (conversation?.contact !== true) tx.put('conversation', draft.to, { seq, ...conversation, contact: true })
+  }
+  tx.after(options.wake)
+  return id
+}

@@ -1,0 +1,27 @@
+/**
+ * When to try again: doubling waits with a random part, so that many agents do not come back at the same moment.
+ * @module
+ */
+import type { Random } from '@parley/core'
+
+export interface Backoff {
+  /** Milliseconds to wait before the next try. */
+  next(): number
+  reset(): void
+}
+
+export function createBackoff(options: { readonly random: Random; readonly msMin: number; readonly msMax: number }): Backoff {
+  let wait = options.msMin
+  return {
+    next() {
+      const [octet = 0] = options.random.bytes(1)
+      // Between half and all of it.
+      const ms = wait * (0.5 + octet / 512)
+      wait = Math.min(wait * 2, options.msMax)
+      return Math.round(ms)
+    },
+    reset() {
+      wait = options.msMin
+    },
+  }
+}

@@ -1,0 +1,220 @@
+/**
+ * What an agent stores: the tables, their keys and rows (schema version 1). Rows are JSON; secret tables are sealed under
+ * the store key, which lives outside the store. Changing a row here needs a migration in state.ts.
+ * @module
+ */
+import type { Address, DeviceId, JsonObject, MessageId, StanzaId, ThreadId } from '@parley/core'
+import type { Pin } from '@parley/identity'
+import type { Jwk } from '@parley/jose'
+import type { Received, Seal, ThreadRecord } from '@parley/kernel'
+import type { AnswerLog, ErasedSession, HeldSession, KeyRequest, OwnSession } from '@parley/session'
+
+/** A place in a relay's log (design §5). */
+export type Position = { readonly epoch: string; readonly n: number }
+
+/** Who this device is. Key: `profile`. */
+export type ProfileRow = {
+  readonly address: Address
+  readonly device: DeviceId
+  /** The device's own public keys. */
+  readonly signingKey: Jwk
+  /** 64 random bits, new at first start and after every restore (design §7). */
+  readonly inc: string
+  readonly relayUrl: string
+  /** Thumbprint of the relay's key, pinned at the first login. */
+  readonly relayKey?: string
+  /** The relay knows this account: it was registered there, or its card names this device. */
+  readonly registered: boolean
+  /** The key statement in force; `issued` in milliseconds. */
+  readonly statement?: {
+    readonly n: number
+    readonly issued: number
+    readonly jws: string
+    readonly kid: string
+    readonly published: boolean
+  }
+  /** The account's key as the person gave it when this device was linked: the card must bear it. */
+  readonly expectedAccount?: string
+}
+
+/** Where a key stands on the way out of its thread: another key of the same record. Key: as `thread`. */
+export type AliasRow = { readonly key: string }
+
+/** What is known of the devices of an account. Key: address. */
+export type StatementsRow = { readonly fetched: number; readonly list: readonly string[] }
+
+/** A peer as a conversation partner. Key: address. */
+export type ConversationRow = {
+  /** Last `seq` given to a message of this device (design §7). */
+  readonly seq: number
+  /** The person wrote to them or added them: they get delivered receipts. */
+  readonly contact?: true
+  /** Thumbprint of the account key out of a contact link, for first use. */
+  readonly account?: string
+}
+
+/** The last message of this device in a thread. Key: `<peer> <thread id>`. */
+export type TailRow = { readonly seq: number }
+
+/** Numbers seen of a sending device. Key: `<address> <device> <inc> <conversation>`. */
+export type CounterRow = {
+  /** The highest number seen. */
+  readonly max: number
+  /** Numbers below it that did not come; one that is in neither was given up when there were too many. */
+  readonly holes: readonly number[]
+  /** Numbers that a later message of their thread did not wait for any longer. */
+  readonly missed?: readonly number[]
+}
+
+/** A message that waits to be sealed. Key: sortable number. */
+export type OutboxRow = {
+  readonly id: MessageId
+  readonly to: Address
+  readonly type: string
+  readonly body: JsonObject
+  readonly threadId?: string
+  readonly referentId?: string
+  /** Zero for kernel messages, which are not counted. */
+  readonly seq: number
+  readonly prev: number
+  /** Milliseconds. */
+  readonly sent: number
+  readonly expiry: number
+  /** Only these devices; sealed straight to their agreement keys. */
+  readonly devices?: readonly DeviceId[]
+  /** Sealed to this key alone. */
+  readonly seal?: Seal
+}
+
+/** A sealed stanza that no relay has accepted yet. Key: sortable number. */
+export type StanzaRow = {
+  readonly id: StanzaId
+  readonly to: Address
+  readonly sent: number
+  readonly expiry: number
+  readonly entries: readonly (readonly [device: string, length: number])[]
+  /** The application's message that it carries, if any. */
+  readonly message?: MessageId
+  /** Entries and body. */
+  readonly bytes: Uint8Array
+}
+
+export type SentState = 'queued' | 'accepted' | 'delivered' | 'failed'
+
+/** How a message of the application fares. Key: message id. */
+export type SentRow = {
+  readonly to: Address
+  readonly state: SentState
+  readonly cause?: string
+  readonly expiry: number
+  /** base64url(SHA-256) of the signed payload, once it is sealed. */
+  readonly hash?: string
+  /** Stanzas that carry it to the recipient, and those of them without an answer; absent until it is sealed. */
+  readonly stanzas?: readonly StanzaId[]
+  readonly pending?: readonly StanzaId[]
+}
+
+/** A message for the application. Key: sortable number. */
+export type InboxRow = {
+  readonly message: Received
+  readonly sent: number
+  readonly received: number
+  /** Hand-overs begun so far. */
+  readonly attempt: number
+  /** Numbers of this thread that did not come in time. */
+  readonly gap?: readonly number[]
+  /** It came after it had been given up. */
+  readonly late?: true
+  /** Why it was put aside, after its last attempt. */
+  readonly parked?: string
+}
+
+export type LockCause = 'key-unknown' | 'card-unknown' | 'card-outdated' | 'trust-held' | 'protocol-unknown' | 'order'
+
+/** A stanza that cannot be opened, or handed over, yet. Key: sortable number. */
+export type LockedRow = {
+  readonly cause: LockCause
+  readonly from: Address
+  /** The device that the relay says it came from: whom to ask. */
+  readonly device: DeviceId
+  /** The account whose card or key is missing. */
+  readonly owner: Address
+  /** For `key-unknown`. */
+  readonly sid?: string
+  readonly received: number
+  readonly deadline: number
+  readonly entryLength: number
+  /** Entry and body. */
+  readonly bytes: Uint8Array
+}
+
+/** A dial-back that waits for its answer; its private key stands in `key` under its thumbprint. Key: `<owner> <sid>`. */
+export type RequestRow = { readonly request: KeyRequest; readonly threadId: ThreadId }
+
+/** Receipts that wait to be sent. Key: address. */
+export type ReceiptRow = { readonly due: number; readonly messages: readonly (readonly [id: string, hash: string])[] }
+
+/** A private key. Key: `account`, `signing`, or the kid of an agreement or request key. */
+export type KeyRow = { readonly jwk: Jwk; readonly created: number; readonly expiry?: number }
+
+/** Which table holds which rows. */
+export type Rows = {
+  self: ProfileRow
+  /** The last stanza handled here. Key: `relay`. */
+  position: Position
+  pin: Pin
+  statements: StatementsRow
+  conversation: ConversationRow
+  tail: TailRow
+  counter: CounterRow
+  outbox: OutboxRow
+  stanza: StanzaRow
+  sent: SentRow
+  inbox: InboxRow
+  locked: LockedRow
+  request: RequestRow
+  receipt: ReceiptRow
+  thread: ThreadRecord
+  alias: AliasRow
+  key: KeyRow
+  /** Session keys of others. Key: `<owner> <sid>`. */
+  held: HeldSession
+  /** Own session keys: the one in use as `<peer>`, retired ones as `<peer> <sid>`. */
+  own: OwnSession
+  erased: ErasedSession
+  answers: AnswerLog
+  /** What the application itself keeps, in the same batches. */
+  app: { readonly bytes: Uint8Array }
+}
+
+export type Table = keyof Rows & string
+
+export const tables: readonly Table[] = [
+  'self',
+  'position',
+  'pin',
+  'statements',
+  'conversation',
+  'tail',
+  'counter',
+  'outbox',
+  'stanza',
+  'sent',
+  'inbox',
+  'locked',
+  'request',
+  'receipt',
+  'thread',
+  'alias',
+  'key',
+  'held',
+  'own',
+  'erased',
+  'answers',
+  'app',
+]
+
+/** Tables whose rows are sealed under the store key. */
+export function isSecret(table: Table): boolean {
+  return table === 'key' || table === 'held' || table === 'own'
+}

@@ -1,0 +1,134 @@
+/**
+ * Protocol runs as the application sees them: started with a peer, watched, awaited. A run is a stored thread, so the
+ * handle may be gone and the run goes on.
+ * @module
+ */
+import type { Address, Json, JsonObject, ThreadId } from '@parley/core'
+import { type Protocol, type Registry, type ThreadRecord, threadKey } from '@parley/kernel'
+import type { Commit } from './commit.ts'
+import { AgentError } from './errors.ts'
+import type { State } from './state.ts'
+import { stepThread, type ThreadEvent, type ThreadParts } from './threads.ts'
+
+export type RunState = {
+  readonly status: ThreadRecord['status']
+  readonly value: Json
+  readonly output?: Json
+  readonly problem?: string
+}
+
+/** A handle on a protocol run. */
+export type Run = {
+  readonly threadId: ThreadId
+  state(): RunState
+  /** Events that the machine emits. */
+  subscribe(listener: (event: { readonly name: string; readonly params: JsonObject }) => void): () => void
+  /** Resolves with the machine's output; rejects with `ERR_AGENT_PROTOCOL_PROBLEM` when the run fails. */
+  finished(options?: { readonly signal?: AbortSignal }): Promise<Json | undefined>
+}
+
+export interface Runs {
+  start(
+    protocol: Protocol,
+    role: string,
+    options: { readonly peer: Address; readonly input?: unknown; readonly threadId: ThreadId },
+  ): Promise<Run>
+  notice(event: ThreadEvent): void
+  close(error: unknown): void
+}
+
+type Listener = (event: { readonly name: string; readonly params: JsonObject }) => void
+
+export function createRuns(parts: {
+  readonly state: State
+  readonly commit: Commit
+  readonly registry: Registry
+  threads(): ThreadParts
+}): Runs {
+  const { state, commit } = parts
+  const listeners = new Map<string, Set<Listener>>()
+  const closers = new Set<(error: unknown) => void>()
+
+  const listen = (threadId: string, listener: Listener): (() => void) => {
+    const all = listeners.get(threadId) ?? new Set()
+    listeners.set(threadId, all.add(listener))
+    return () => {
+      all.delete(listener)
+      if (all.size === 0) listeners.delete(threadId)
+    }
+  }
+
+  const run = (threadId: ThreadId, key: string): Run => {
+    const read = (): RunState => {
+      const record = state.get('thread', key)
+      if (record === undefined) return { status: 'done', value: null }
+      const { status, output, problem } = record
+      return {
+        status,
+        value: record.state.value,
+        ...(output === undefined ? {} : { output }),
+        ...(problem === undefined ? {} : { problem }),
+      }
+    }
+    return {
+      threadId,
+      state: read,
+      subscribe: (listener) => listen(threadId, listener),
+      finished: ({ signal } = {}) =>
+        new Promise((resolve, reject) => {
+          signal?.throwIfAborted()
+          const end = (): void => {
+            stop()
+            closers.delete(fail)
+            signal?.removeEventListener('abort', abort)
+          }
+          const fail = (error: unknown): void => {
+            end()
+            reject(error)
+          }
+          const abort = (): void => fail(signal?.reason)
+          const look = (): void => {
+            const { status, output, problem } = read()
+            if (status === 'active') return
+            end()
+            if (status === 'done') resolve(output)
+            else {
+              const reason = problem ?? 'unknown'
+              reject(new AgentError('ERR_AGENT_PROTOCOL_PROBLEM', `the run failed: ${reason}`, { reason }))
+            }
+          }
+          const stop = listen(threadId, look)
+          closers.add(fail)
+          signal?.addEventListener('abort', abort, { once: true })
+          look()
+        }),
+    }
+  }
+
+  return {
+    async start(protocol, role, { peer, input, threadId }) {
+      if (parts.registry.get(protocol.uri) !== protocol) {
+        throw new AgentError('ERR_AGENT_PROTOCOL_UNKNOWN', 'this protocol is not among those of the agent')
+      }
+      return await commit((tx) => {
+        const started = stepThread(tx, parts.threads(), {
+          protocol,
+          record: undefined,
+          // The machine's own input type says what it takes; it must be plain JSON to be stored.
+          input: { kind: 'start', role, threadId, peer, now: tx.now, ...(input === undefined ? {} : { input: input as Json }) },
+        })
+        if (started.record === undefined) {
+          const reason = started.problem ?? started.outcome
+          throw new AgentError('ERR_AGENT_PROTOCOL_PROBLEM', `the run did not start: ${reason}`, { reason })
+        }
+        return run(threadId, threadKey(started.record))
+      })
+    },
+    notice({ thread, name, params }) {
+      for (const listener of [...(listeners.get(thread.threadId) ?? [])]) listener({ name, params })
+    },
+    close(error) {
+      for (const fail of [...closers]) fail(error)
+    },
+  }
+}

@@ -1,0 +1,100 @@
+/**
+ * What became of a sent message: queued, accepted, delivered, or failed with a cause. States only move forward, except that
+ * a signed receipt overrules a failure.
+ * @module
+ */
+import type { MessageId } from '@parley/core'
+import { AgentError } from './errors.ts'
+import type { SentRow, SentState } from './rows.ts'
+import type { State, Tx } from './state.ts'
+
+const order: { readonly [state in SentState]: number } = { queued: 0, accepted: 1, failed: 2, delivered: 3 }
+
+/** Moves a message forward; steps back are ignored. */
+export function settleSent(tx: Tx, id: string, to: { readonly state: SentState; readonly cause?: string }): void {
+  const row = tx.get('sent', id)
+  if (row === undefined || order[to.state] <= order[row.state]) return
+  const { cause: _, pending: __, ...rest } = row
+  tx.put('sent', id, { ...rest, state: to.state, ...(to.cause === undefined ? {} : { cause: to.cause }) })
+}
+
+/** A handle on a message that is in the durable outbox. */
+export type Sent = {
+  readonly id: MessageId
+  readonly threadId: string
+  /** Where it stands now; `cause` says why it failed: `expired`, `bounced` with the relay's code, … */
+  status(): { readonly state: SentState; readonly cause?: string }
+  /** Resolves when relays answer for it; rejects with `ERR_AGENT_SEND_FAILED` when it ends before. */
+  accepted(options?: { readonly signal?: AbortSignal }): Promise<void>
+  /** Resolves when a device of the recipient has it; contacts tell, others may never. */
+  delivered(options?: { readonly signal?: AbortSignal }): Promise<void>
+}
+
+export interface SentBook {
+  handle(id: MessageId, threadId: string): Sent
+  /** After a commit: whoever waits looks again. */
+  notice(): void
+  close(error: unknown): void
+}
+
+type Waiter = { readonly id: string; readonly until: SentState; done(): void; failed(error: unknown): void }
+
+export function createSentBook(state: State): SentBook {
+  const waiters = new Set<Waiter>()
+
+  const check = (waiter: Waiter): boolean => {
+    const row = state.get('sent', waiter.id)
+    // Rows are kept for the lifetime of the message; one that is gone was answered for.
+    const now = row?.state ?? 'delivered'
+    if (now === 'failed')
+      waiter.failed(new AgentError('ERR_AGENT_SEND_FAILED', `the message was not delivered: ${row?.cause ?? 'unknown'}`))
+    else if (order[now] >= order[waiter.until]) waiter.done()
+    else return false
+    return true
+  }
+
+  const wait = (id: string, until: SentState, signal: AbortSignal | undefined): Promise<void> =>
+    new Promise((resolve, reject) => {
+      signal?.throwIfAborted()
+      const abort = (): void => {
+        waiters.delete(waiter)
+        reject(signal?.reason)
+      }
+      const end = (): void => signal?.removeEventListener('abort', abort)
+      const waiter: Waiter = {
+        id,
+        until,
+        done() {
+          end()
+          resolve()
+        },
+        failed(error) {
+          end()
+          reject(error)
+        },
+      }
+      if (check(waiter)) return
+      waiters.add(waiter)
+      signal?.addEventListener('abort', abort, { once: true })
+    })
+
+  return {
+    handle: (id, threadId) => ({
+      id,
+      threadId,
+      status() {
+        const row: SentRow | undefined = state.get('sent', id)
+        return { state: row?.state ?? 'delivered', ...(row?.cause === undefined ? {} : { cause: row.cause }) }
+      },
+      accepted: ({ signal } = {}) => wait(id, 'accepted', signal),
+      delivered: ({ signal } = {}) => wait(id, 'delivered', signal),
+    }),
+    notice() {
+      for (const waiter of waiters) if (check(waiter)) waiters.delete(waiter)
+    },
+    close(error) {
+      for (const waiter of waiters) waiter.failed(error)
+      waiters.clear()
+    },
+  }
+}

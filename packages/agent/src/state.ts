@@ -1,0 +1,195 @@
+/**
+ * The agent's state: tables of rows, held in memory and written behind. A step reads and changes it synchronously, so it
+ * sees what the steps before it left, also those whose batch is still being synced. commit.ts alone writes it out.
+ * @module
+ */
+import { concat, fromUtf8, parseJson, type Random, type Store, type StoreOp, sortable, utf8 } from '@parley/core'
+import { aeadOpen, aeadSeal } from '@parley/jose'
+import { AgentError } from './errors.ts'
+import { isSecret, type Rows, type Table, tables } from './rows.ts'
+
+/** The layout that this version writes. */
+const schemaVersion = 1
+const schemaKey = 'meta/schema'
+const ivLength = 12
+const lineFeed = 0x0a
+
+/** The view of one step. Changes are undone when the step throws. */
+export interface Tx {
+  /** Milliseconds; the same through the whole step. */
+  readonly now: number
+  get<T extends Table>(table: T, key: string): Rows[T] | undefined
+  put<T extends Table>(table: T, key: string, row: Rows[T]): void
+  del(table: Table, key: string): void
+  /** The rows of a table, in the order of their first writing. */
+  rows<T extends Table>(table: T): IterableIterator<[string, Rows[T]]>
+  size(table: Table): number
+  /** A key behind all others of a queue, so that its rows keep their order. */
+  next(table: Table): string
+  /** Runs when the batch of this step is durable; not at all when it fails. */
+  after(effect: () => void): void
+}
+
+export interface State {
+  get<T extends Table>(table: T, key: string): Rows[T] | undefined
+  rows<T extends Table>(table: T): IterableIterator<[string, Rows[T]]>
+  size(table: Table): number
+  /** Runs a step and answers its changes; throws what the step throws, with everything undone. */
+  run<T>(now: number, step: (tx: Tx) => T): { readonly result: T; readonly ops: StoreOp[]; readonly effects: (() => void)[] }
+  /** Forgets everything and reads the store again. */
+  reload(): Promise<void>
+  /** Every secret row, sealed anew under the first store key. */
+  reseal(): StoreOp[]
+}
+
+/** Opens the state. Secrets are sealed under the first of `storeKeys` and opened with any: a change of the key has two for a while. */
+export async function openState(options: {
+  readonly store: Store
+  readonly random: Random
+  readonly storeKeys: readonly Uint8Array[]
+}): Promise<State> {
+  const { store, random, storeKeys } = options
+  const [storeKey] = storeKeys
+  if (storeKey === undefined) throw new TypeError('storeKeys: empty')
+  let memory = new Map<Table, Map<string, unknown>>()
+
+  const encode = (table: Table, key: string, row: unknown): Uint8Array => {
+    const octets = encodeRow(row)
+    return isSecret(table) ? seal(octets, { key: storeKey, name: `${table}/${key}`, random }) : octets
+  }
+  const tableOf = (table: Table): Map<string, unknown> => {
+    let rows = memory.get(table)
+    if (rows === undefined) {
+      rows = new Map()
+      memory.set(table, rows)
+    }
+    return rows
+  }
+
+  // Numbers of queues only rise while the process lives, also over steps that were undone.
+  const last = new Map<Table, number>()
+  const lastKeyOf = (table: Table): number => {
+    let highest = 0
+    for (const key of tableOf(table).keys()) highest = Math.max(highest, Number.parseInt(key, 16))
+    return highest
+  }
+
+  const state: State = {
+    // A table holds only rows of its own type; put is the only way in.
+    get: (table, key) => memory.get(table)?.get(key) as never,
+    rows: (table) => tableOf(table).entries() as never,
+    size: (table) => tableOf(table).size,
+    run(now, step) {
+      const undo: (() => void)[] = []
+      const effects: (() => void)[] = []
+      const changed = new Map<string, { readonly table: Table; readonly key: string }>()
+      const change = (table: Table, key: string, apply: (rows: Map<string, unknown>) => void): void => {
+        const rows = tableOf(table)
+        const old = rows.get(key)
+        undo.push(() => (old === undefined ? rows.delete(key) : rows.set(key, old)))
+        apply(rows)
+        changed.set(`${table}/${key}`, { table, key })
+      }
+      const tx: Tx = {
+        now,
+        get: state.get,
+        rows: state.rows,
+        size: state.size,
+        next(table) {
+          const n = (last.get(table) ?? lastKeyOf(table)) + 1
+          last.set(table, n)
+          return sortable(n)
+        },
+        put: (table, key, row) => change(table, key, (rows) => rows.set(key, row)),
+        del: (table, key) => change(table, key, (rows) => rows.delete(key)),
+        after: (effect) => effects.push(effect),
+      }
+      try {
+        const result = step(tx)
+        const ops = [...changed].map(([name, { table, key }]): StoreOp => {
+          const row = tableOf(table).get(key)
+          return row === undefined ? { type: 'del', key: name } : { type: 'put', key: name, value: encode(table, key, row) }
+        })
+        return { result, ops, effects }
+      } catch (error) {
+        for (const revert of undo.reverse()) revert()
+        throw error
+      }
+    },
+    async reload() {
+      memory = new Map()
+      await checkSchema(store)
+      for (const table of tables) {
+        for await (const [name, octets] of store.iterate({ gt: `${table}/`, lt: `${table}0` })) {
+          const key = name.slice(table.length + 1)
+          const opened = isSecret(table) ? unseal(octets, { keys: storeKeys, name }) : octets
+          const row = opened === undefined ? undefined : decodeRow(opened)
+          if (row === undefined) throw new AgentError('ERR_AGENT_PROFILE_DAMAGED', `a row of ${table} cannot be read`)
+          tableOf(table).set(key, row)
+        }
+      }
+    },
+    reseal() {
+      const ops: StoreOp[] = []
+      for (const table of tables) {
+        if (!isSecret(table)) continue
+        for (const [name, row] of tableOf(table))
+          ops.push({ type: 'put', key: `${table}/${name}`, value: encode(table, name, row) })
+      }
+      return ops
+    },
+  }
+  await state.reload()
+  return state
+}
+
+async function checkSchema(store: Store): Promise<void> {
+  const octets = await store.get(schemaKey)
+  if (octets === undefined) {
+    await store.batch([{ type: 'put', key: schemaKey, value: utf8(String(schemaVersion)) }], { durable: true })
+    return
+  }
+  const version = Number(fromUtf8(octets))
+  if (!Number.isSafeInteger(version) || version < 1)
+    throw new AgentError('ERR_AGENT_PROFILE_DAMAGED', 'the store does not name its schema version')
+  // Untouched: the newer program that wrote it can still read it.
+  if (version > schemaVersion)
+    throw new AgentError('ERR_AGENT_STORE_NEWER', 'the store was written by a newer version of this program')
+}
+
+// A row is JSON; octets that it carries in `bytes` follow behind a line feed instead of growing by a third in base64.
+function encodeRow(row: unknown): Uint8Array {
+  const { bytes, ...rest } = row as { readonly bytes?: Uint8Array }
+  const json = utf8(JSON.stringify(rest))
+  return bytes === undefined ? json : concat(json, Uint8Array.of(lineFeed), bytes)
+}
+
+function decodeRow(octets: Uint8Array): unknown {
+  const end = octets.indexOf(lineFeed)
+  const result = parseJson(end < 0 ? octets : octets.subarray(0, end))
+  if (!result.ok) return undefined
+  return end < 0 ? result.value : { ...(result.value as object), bytes: octets.slice(end + 1) }
+}
+
+// Bound to its name, so that a thief with write access cannot swap two secrets.
+function seal(
+  octets: Uint8Array,
+  options: { readonly key: Uint8Array; readonly name: string; readonly random: Random },
+): Uint8Array {
+  const iv = options.random.bytes(ivLength)
+  return concat(iv, aeadSeal(options.key, { iv, plaintext: octets, aad: utf8(options.name) }))
+}
+
+function unseal(
+  octets: Uint8Array,
+  options: { readonly keys: readonly Uint8Array[]; readonly name: string },
+): Uint8Array | undefined {
+  if (octets.length < ivLength) return undefined
+  const iv = octets.subarray(0, ivLength)
+  const sealed = octets.subarray(ivLength)
+  for (const key of options.keys) {
+    const opened = aeadOpen(key, { iv, sealed, aad: utf8(options.name) })
+    if (opened !== undefined) return opened
+  }
+  return undefined
+}

@@ -1,0 +1,174 @@
+/**
+ * Protocol runs inside a step: the kernel's pure step, and its effects as rows of the same batch. Sends go to the outbox,
+ * deliveries to the inbox, calls are answered at once, events are told when the batch is durable.
+ * @module
+ */
+import type { Address, JsonObject, MessageId } from '@parley/core'
+import {
+  type Effect,
+  nextDeadline,
+  type Protocol,
+  type Received,
+  type Registry,
+  type StepInput,
+  type StepResult,
+  step,
+  type ThreadRecord,
+  threadKey,
+  threadKeys,
+} from '@parley/kernel'
+import { type Draft, enqueue, type OutboxOptions } from './outbox.ts'
+import type { Tx } from './state.ts'
+
+/** What a capability answers: a result for the machine, and for `bodyFrom` a body that the machine never sees. */
+export type CallResult = { readonly result: JsonObject; readonly body?: JsonObject }
+export type CallCapability = (
+  tx: Tx,
+  call: { readonly name: string; readonly request: JsonObject; readonly thread: ThreadRecord; readonly message?: Received },
+) => CallResult
+
+export type ThreadEvent = { readonly thread: ThreadRecord; readonly name: string; readonly params: JsonObject }
+
+export type ThreadParts = {
+  readonly registry: Registry
+  readonly outbox: OutboxOptions
+  readonly call: CallCapability
+  /** A message for the application, in this step. */
+  deliver(tx: Tx, message: Received): void
+  /** After the commit. */
+  emit(event: ThreadEvent): void
+  /** After the commit: something is due at this time. */
+  wakeAt(ms: number): void
+}
+
+export type Stepped = {
+  readonly outcome: StepResult['outcome']
+  readonly problem?: string
+  readonly record: ThreadRecord | undefined
+  /** Ids of the messages that went into the outbox. */
+  readonly sent: readonly MessageId[]
+}
+
+/** The thread that a message or an application names, through its aliases. */
+export function findThread(
+  tx: Tx,
+  thread: { readonly protocol: string; readonly peer: Address; readonly threadId: string },
+): ThreadRecord | undefined {
+  const key = threadKey(thread)
+  return tx.get('thread', tx.get('alias', key)?.key ?? key)
+}
+
+/** The newest active thread of a protocol role with a peer. */
+export function activeThread(
+  tx: Tx,
+  of: { readonly protocol: string; readonly role: string; readonly peer: Address },
+): ThreadRecord | undefined {
+  let newest: ThreadRecord | undefined
+  for (const [, record] of tx.rows('thread')) {
+    const fits =
+      record.protocol === of.protocol && record.role === of.role && record.peer === of.peer && record.status === 'active'
+    if (fits && (newest === undefined || record.started >= newest.started)) newest = record
+  }
+  return newest
+}
+
+/** Steps a thread and does in this batch what the step asks for. */
+export function stepThread(
+  tx: Tx,
+  parts: ThreadParts,
+  {
+    protocol,
+    record,
+    input,
+  }: { readonly protocol: Protocol; readonly record: ThreadRecord | undefined; readonly input: StepInput },
+): Stepped {
+  const message = input.kind === 'message' ? input.message : undefined
+  const bodies = new Map<string, JsonObject>()
+  const sent: MessageId[] = []
+  const first = step(protocol, record, input)
+  let current = first.record
+  const pending = [...first.effects]
+  for (let effect = pending.shift(); effect !== undefined; effect = pending.shift()) {
+    if (effect.kind === 'call') {
+      if (current === undefined) continue
+      const { id, capability, request } = effect
+      const answered = parts.call(tx, {
+        name: capability,
+        // Capabilities are declared with object requests.
+        request: request as JsonObject,
+        thread: current,
+        ...(message === undefined ? {} : { message }),
+      })
+      if (answered.body !== undefined) bodies.set(id, answered.body)
+      const next = step(protocol, current, { kind: 'result', id, result: answered.result, now: tx.now })
+      current = next.record
+      pending.push(...next.effects)
+    } else perform(tx, parts, { effect, bodies, sent, record: current })
+  }
+  store(tx, parts, { before: record, after: current })
+  return {
+    outcome: first.outcome,
+    ...(first.problem === undefined ? {} : { problem: first.problem.code }),
+    record: current,
+    sent,
+  }
+}
+
+type Performing = {
+  readonly effect: Exclude<Effect, { kind: 'call' }>
+  readonly bodies: ReadonlyMap<string, JsonObject>
+  readonly sent: MessageId[]
+  readonly record: ThreadRecord | undefined
+}
+
+function perform(tx: Tx, parts: ThreadParts, { effect, bodies, sent, record }: Performing): void {
+  switch (effect.kind) {
+    case 'send': {
+      const body = effect.body ?? (effect.bodyFrom === undefined ? undefined : bodies.get(effect.bodyFrom))
+      // A call that made no body had nothing to send.
+      if (body === undefined) return
+      const { to, type, threadId, referentId, devices, seal } = effect
+      const draft: Draft = {
+        to,
+        type,
+        body,
+        threadId,
+        ...(referentId === undefined ? {} : { referentId }),
+        ...(devices === undefined ? {} : { devices }),
+        ...(seal === undefined ? {} : { seal }),
+      }
+      sent.push(enqueue(tx, draft, parts.outbox))
+      return
+    }
+    case 'deliver':
+      parts.deliver(tx, effect.message)
+      return
+    case 'emit': {
+      const { name, params } = effect
+      if (record !== undefined) tx.after(() => parts.emit({ thread: record, name, params }))
+    }
+  }
+}
+
+function store(
+  tx: Tx,
+  parts: ThreadParts,
+  { before, after }: { readonly before: ThreadRecord | undefined; readonly after: ThreadRecord | undefined },
+): void {
+  if (after === before) return
+  if (after === undefined) {
+    if (before === undefined) return
+    const [own, ...aliases] = threadKeys(before)
+    if (own !== undefined) tx.del('thread', own)
+    for (const alias of aliases) tx.del('alias', alias)
+    return
+  }
+  const [own, ...aliases] = threadKeys(after)
+  if (own === undefined) return
+  tx.put('thread', own, after)
+  if (before === undefined) for (const alias of aliases) tx.put('alias', alias, { key: own })
+  const due = nextDeadline(after)
+  if (due !== undefined) tx.after(() => parts.wakeAt(due.at))
+  if (after.status !== before?.status)
+    tx.after(() => parts.emit({ thread: after, name: 'status', params: { status: after.status } }))
+}
