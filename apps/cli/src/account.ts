@@ -1,0 +1,146 @@
+/**
+ * `parley init`, `contacts`, `verify` and `device`: who one is, whom one knows, and which devices speak for one.
+ * @module
+ */
+import type { Agent } from '@parley/agent'
+import { requestDevice } from '@parley/agent/node'
+import { parseContactLink } from '@parley/identity'
+import { CommandFailed, exitCodes } from './exit.ts'
+import { homeOf, interruption, open } from './profile.ts'
+import { visible } from './show.ts'
+
+type Home = { readonly home?: string | undefined }
+type Print = (line: string) => void
+
+export async function init(
+  address: string,
+  options: Home & { readonly relay: string; readonly timeout: number },
+  print: Print,
+): Promise<void> {
+  let recovery: string | undefined
+  const agent = await open({
+    home: homeOf(options),
+    address,
+    relay: options.relay,
+    onRecoveryKey: (key) => {
+      recovery = key
+    },
+  })
+  try {
+    if (recovery === undefined) throw new CommandFailed(exitCodes.failed, 'there is a profile in this folder already')
+    print(`address       ${agent.address}`)
+    print(`link          ${agent.link}`)
+    print(`recovery key  ${recovery}`)
+    print('Write the recovery key down: it is shown this once and kept on no device.')
+    await untilReady(agent, interruption(options.timeout))
+  } finally {
+    await agent.close()
+  }
+}
+
+export async function listContacts(options: Home, print: Print): Promise<void> {
+  const agent = await open({ home: homeOf(options) })
+  try {
+    print(`me  ${agent.link}`)
+    for (const { link, verified, held } of agent.contacts()) {
+      print([link, verified ? 'verified' : 'not verified', ...(held === undefined ? [] : [`held: ${held}`])].join('  '))
+    }
+  } finally {
+    await agent.close()
+  }
+}
+
+export async function addContact(link: string, options: Home, print: Print): Promise<void> {
+  const agent = await open({ home: homeOf(options) })
+  try {
+    const contact = await agent.addContact(link)
+    print(`${contact.link}  added`)
+  } finally {
+    await agent.close()
+  }
+}
+
+export async function verify(
+  address: string,
+  options: Home & { readonly confirm?: boolean | undefined; readonly decide?: string | undefined },
+  print: Print,
+): Promise<void> {
+  const agent = await open({ home: homeOf(options) })
+  try {
+    if (options.decide !== undefined) {
+      if (options.decide !== 'keep' && options.decide !== 'trust') throw new TypeError('--decide: keep or trust')
+      await agent.decide(address, options.decide)
+    }
+    const { number, verified } = await agent.safetyNumber(address)
+    print(number)
+    if (options.confirm === true) {
+      await agent.markVerified(address)
+      print('verified')
+    } else print(verified ? 'verified' : 'not verified: compare the number with theirs, then run this again with --confirm')
+  } finally {
+    await agent.close()
+  }
+}
+
+export async function deviceRequest(
+  address: string,
+  options: Home & { readonly relay: string; readonly account?: string | undefined },
+  print: Print,
+): Promise<void> {
+  const account = options.account === undefined ? undefined : parseContactLink(options.account).account
+  const { line } = await requestDevice({
+    home: homeOf(options),
+    address,
+    relay: options.relay,
+    ...(account === undefined ? {} : { account }),
+  })
+  print(line)
+}
+
+export async function deviceApprove(line: string, options: Home, print: Print): Promise<void> {
+  const agent = await open({ home: homeOf(options) })
+  try {
+    await agent.approveDevice(line)
+    print('approved')
+  } finally {
+    await agent.close()
+  }
+}
+
+export async function deviceList(options: Home, print: Print): Promise<void> {
+  const agent = await open({ home: homeOf(options) })
+  try {
+    const devices = agent.devices()
+    if (devices.length === 0) print(`${agent.device}  this device, not approved yet: ${agent.deviceLine}`)
+    for (const { id, admin, self, removed, added } of devices) {
+      const words = [self ? 'this device' : '', admin ? 'admin' : '', removed ?? ''].filter((word) => word !== '')
+      print(`${id}  ${new Date(added * 1000).toISOString()}  ${words.join(', ')}`)
+    }
+  } finally {
+    await agent.close()
+  }
+}
+
+/** Waits until the relay has let the agent in; fails with the relay's word when it never will. */
+export async function untilReady(agent: Agent, signal: AbortSignal): Promise<void> {
+  await new Promise<void>((resolve, reject) => {
+    const look = (): void => {
+      const { state, reason, retryable } = agent.connection
+      if (state === 'ready') end(resolve)
+      else if (reason !== undefined && !retryable)
+        end(() => reject(new CommandFailed(exitCodes.failed, `the relay refused: ${visible(reason)}`)))
+    }
+    const abort = (): void =>
+      end(() =>
+        reject(new CommandFailed(exitCodes.queued, `the relay did not answer: ${agent.connection.reason ?? 'no connection'}`)),
+      )
+    const end = (then: () => void): void => {
+      stop()
+      signal.removeEventListener('abort', abort)
+      then()
+    }
+    const stop = agent.watch(look)
+    signal.addEventListener('abort', abort, { once: true })
+    look()
+  })
+}

@@ -1,0 +1,36 @@
+/**
+ * The profile that a command works on: `--home`, else PARLEY_HOME, else `.parley` in the user's folder.
+ * @module
+ */
+import { homedir } from 'node:os'
+import { join } from 'node:path'
+import type { Agent } from '@parley/agent'
+import { type OpenAgentOptions, openAgent } from '@parley/agent/node'
+import { chat } from '@parley/protocols/chat'
+import { trustPing } from '@parley/protocols/trust-ping'
+
+export function homeOf(options: { readonly home?: string | undefined }): string {
+  return options.home ?? process.env['PARLEY_HOME'] ?? join(homedir(), '.parley')
+}
+
+/** Opens the agent of the profile; with `address` and `relay` makes it. */
+export function open(options: Pick<OpenAgentOptions, 'home' | 'address' | 'relay' | 'onRecoveryKey'>): Promise<Agent> {
+  return openAgent({ ...options, protocols: [chat, trustPing] })
+}
+
+/** Aborts on Ctrl-C, on SIGTERM, and after `timeoutMs` when given. */
+export function interruption(timeoutMs?: number): AbortSignal {
+  const controller = new AbortController()
+  const abort = (): void => controller.abort(new Error('interrupted'))
+  process.once('SIGINT', abort)
+  process.once('SIGTERM', abort)
+  return timeoutMs === undefined ? controller.signal : AbortSignal.any([controller.signal, AbortSignal.timeout(timeoutMs)])
+}
+
+/** Milliseconds out of `10`, `10s`, `500ms` or `2m`; plain numbers are seconds. */
+export function parseDuration(text: string): number {
+  const match = /^(\d+(?:\.\d+)?)(ms|s|m)?$/.exec(text)
+  if (match === null) throw new TypeError(`--timeout: ${text} is not a duration like 500ms, 10s or 2m`)
+  const unit = { ms: 1, s: 1000, m: 60_000 }[match[2] ?? 's'] ?? 1000
+  return Number(match[1]) * unit
+}

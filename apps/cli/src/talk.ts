@@ -1,0 +1,171 @@
+/**
+ * `parley send`, `listen` and `chat`: messages out and in.
+ * @module
+ */
+import { createInterface } from 'node:readline'
+import type { Agent, AgentEvent, Message, Sent } from '@parley/agent'
+import { isMessagingError } from '@parley/core'
+import { chat } from '@parley/protocols/chat'
+import { CommandFailed, exitCodes } from './exit.ts'
+import { homeOf, interruption, open } from './profile.ts'
+import { painter, visible } from './show.ts'
+
+type Home = { readonly home?: string | undefined }
+export type Wait = 'queued' | 'accepted' | 'delivered'
+
+export type SendOptions = Home & {
+  readonly wait: Wait
+  readonly timeout: number
+  readonly json?: boolean | undefined
+  readonly events?: boolean | undefined
+  readonly reply?: string | undefined
+}
+
+/** Sends one text, or one message a line of standard input. */
+export async function send(address: string, words: readonly string[], options: SendOptions): Promise<void> {
+  const agent = await open({ home: homeOf(options) })
+  try {
+    if (options.events === true) agent.watch(printEvent)
+    const sent: Sent[] = []
+    const sendOne = async (text: string): Promise<void> => {
+      const message = await agent.send(
+        address,
+        chat.text({ text }, options.reply === undefined ? {} : { referentId: options.reply }),
+      )
+      sent.push(message)
+      if (options.json === true) print(JSON.stringify({ event: 'queued', id: message.id }))
+    }
+    if (words.length > 0) await sendOne(words.join(' '))
+    else for await (const line of createInterface({ input: process.stdin })) if (line.trim() !== '') await sendOne(line)
+    await settle(sent, options)
+  } finally {
+    await agent.close()
+  }
+}
+
+async function settle(sent: readonly Sent[], { wait, timeout, json }: SendOptions): Promise<void> {
+  if (wait === 'queued') return
+  const signal = interruption(timeout)
+  for (const message of sent) {
+    try {
+      await (wait === 'accepted' ? message.accepted({ signal }) : message.delivered({ signal }))
+      print(
+        json === true
+          ? JSON.stringify({ event: message.status().state, id: message.id })
+          : `${message.status().state} ${message.id}`,
+      )
+    } catch (error) {
+      const { state, cause } = message.status()
+      if (state === 'failed') throw new CommandFailed(exitCodes.failed, `not delivered: ${visible(cause ?? 'unknown')}`)
+      if (state === 'queued')
+        throw new CommandFailed(exitCodes.queued, 'kept in the outbox: no relay has accepted it yet; any later command sends it')
+      if (isMessagingError(error)) throw error
+      throw new CommandFailed(exitCodes.queued, 'accepted, but not delivered yet')
+    }
+  }
+}
+
+export type ListenOptions = Home & {
+  readonly json?: boolean | undefined
+  readonly events?: boolean | undefined
+  readonly count?: number | undefined
+}
+
+/** Prints messages as they come, until interrupted or `count` are handled. */
+export async function listen(options: ListenOptions): Promise<void> {
+  const agent = await open({ home: homeOf(options) })
+  const signal = interruption()
+  const paint = painter({ isTerminal: process.stdout.isTTY, noColor: process.env['NO_COLOR'] })
+  let left = options.count ?? Number.POSITIVE_INFINITY
+  try {
+    if (options.events === true) {
+      agent.watch(printEvent)
+      printEvent({ kind: 'connection', status: agent.connection })
+    }
+    for await (const message of agent.messages(chat.text, { signal })) {
+      if (options.json === true) print(JSON.stringify(toJson(message)))
+      else
+        print(`${paint.dim(visible(message.id))} ${message.attempt} ${paint.peer(nameOf(message))} ${visible(message.body.text)}`)
+      left--
+      if (left <= 0) break
+    }
+  } finally {
+    await agent.close()
+  }
+}
+
+/** Talks with one account, line by line. */
+export async function chatWith(address: string, options: Home): Promise<void> {
+  const agent = await open({ home: homeOf(options) })
+  const signal = interruption()
+  const paint = painter({ isTerminal: process.stdout.isTTY, noColor: process.env['NO_COLOR'] })
+  const lines = createInterface({ input: process.stdin, output: process.stdout, prompt: `${agent.address}> ` })
+  const show = (line: string): void => {
+    // The prompt is drawn again below what came meanwhile.
+    process.stdout.write(`\r\u001b[K${line}\n`)
+    lines.prompt(true)
+  }
+  try {
+    const stop = new AbortController()
+    signal.addEventListener('abort', () => stop.abort(), { once: true })
+    const reading = agent.handle(chat.text, (message) => show(`${paint.peer(nameOf(message))}  ${visible(message.body.text)}`), {
+      signal: stop.signal,
+    })
+    lines.prompt()
+    lines.once('close', () => stop.abort())
+    signal.addEventListener('abort', () => lines.close(), { once: true })
+    lines.on('line', (line) => {
+      if (line.trim() === '') lines.prompt()
+      else void sendLine(agent, { address, line, show })
+    })
+    await reading
+  } finally {
+    lines.close()
+    await agent.close()
+  }
+}
+
+async function sendLine(
+  agent: Agent,
+  { address, line, show }: { readonly address: string; readonly line: string; show(line: string): void },
+): Promise<void> {
+  try {
+    const sent = await agent.send(address, chat.text({ text: line }))
+    show(`  queued ${sent.id}`)
+    await sent.accepted()
+    show(`  accepted ${sent.id}`)
+  } catch (error) {
+    show(`  ${error instanceof Error ? visible(error.message) : 'failed'}`)
+  }
+}
+
+function toJson(message: Message<{ readonly text: string }>): Record<string, unknown> {
+  const { id, attempt, from, body, peer, threadId, referentId, copy, gap, late } = message
+  return {
+    id,
+    attempt,
+    from,
+    text: body.text,
+    thread_id: threadId,
+    ...(referentId === undefined ? {} : { referent_id: referentId }),
+    ...(copy ? { copy, to: peer } : {}),
+    ...(gap === undefined ? {} : { gap }),
+    ...(late ? { late } : {}),
+  }
+}
+
+function nameOf(message: Message<unknown>): string {
+  return message.copy ? `${visible(message.from)} to ${visible(message.peer)}` : visible(message.from)
+}
+
+function printEvent(event: AgentEvent): void {
+  if (event.kind === 'connection') print(JSON.stringify({ event: 'connection', ...event.status }))
+  else {
+    const { kind, ...rest } = event
+    print(JSON.stringify({ event: kind, ...rest }))
+  }
+}
+
+function print(line: string): void {
+  process.stdout.write(`${line}\n`)
+}
