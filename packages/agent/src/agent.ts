@@ -8,6 +8,7 @@ import {
   type Clock,
   limits as coreLimits,
   type DeviceId,
+  type MessageId,
   parseAddress,
   type Random,
   type Store,
@@ -99,6 +100,8 @@ export interface Agent extends AsyncDisposable, Inbox {
   readonly connection: ConnectionStatus
   /** Resolves when the message is in the durable outbox. Rejects when it can never be sent. */
   send(to: string, message: Outgoing): Promise<Sent>
+  /** The handle of a message that was sent before, also by an earlier process; `undefined` when it is not known any more. */
+  sent(id: string): Sent | undefined
   /** Starts a run of a protocol with a peer. */
   start(protocol: Protocol, role: string, options: { readonly peer: string; readonly input?: unknown }): Promise<Run>
   watch(listener: (event: AgentEvent) => void): () => void
@@ -382,6 +385,11 @@ export async function createAgent(options: AgentOptions): Promise<Agent> {
         }
         return sentBook.handle(id, threadId)
       })
+    },
+    sent(id) {
+      const row = state.get('sent', id)
+      // Rows of this table are keyed by message ids.
+      return row === undefined ? undefined : sentBook.handle(id as MessageId, row.threadId)
     },
     start: (protocol, role, { peer, input }) =>
       runs.start(protocol, role, { peer: known(peer), input, threadId: uuidUrnFrom(random.bytes(16)) as ThreadId }),

@@ -43,7 +43,7 @@ export function enqueue(tx: Tx, draft: Draft, options: OutboxOptions): MessageId
   const row: OutboxRow = { id, ...draft, seq, prev, sent: tx.now, expiry: tx.now + lifetimeMs }
   tx.put('outbox', tx.next('outbox'), row)
   if (!isKernel) {
-    tx.put('sent', id, { to: draft.to, state: 'queued', expiry: row.expiry })
+    tx.put('sent', id, { to: draft.to, threadId: draft.threadId ?? id, state: 'queued', expiry: row.expiry })
     const conversation = tx.get('conversation', draft.to)
     if (conversation?.contact !== true) tx.put('conversation', draft.to, { seq, ...conversation, contact: true })
   }

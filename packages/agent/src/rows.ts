@@ -104,6 +104,7 @@ export type SentState = 'queued' | 'accepted' | 'delivered' | 'failed'
 /** How a message of the application fares. Key: message id. */
 export type SentRow = {
   readonly to: Address
+  readonly threadId: string
   readonly state: SentState
   readonly cause?: string
   readonly expiry: number
