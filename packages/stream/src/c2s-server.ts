@@ -75,6 +75,8 @@ export interface C2sServer {
   flush(): C2sServerOutput
   /** Whether the device's window takes another stanza of this size. */
   room(bytes: number): boolean
+  /** Stanzas that the window may still take. */
+  readonly space: number
   /** Sends what stands at position `n` of the mailbox. */
   deliver(n: number, stored: StoredStanza): C2sServerOutput
   /** Sends a bounce that stands at position `n` of the mailbox. */
@@ -213,6 +215,9 @@ export function createC2sServer(options: C2sServerOptions): C2sServer {
       const ack = state === 'ready' ? receiver?.flush() : undefined
       if (ack !== undefined) put(ack)
       return output()
+    },
+    get space() {
+      return state === 'ready' ? (sender?.space ?? 0) : 0
     },
     room: (bytes) => state === 'ready' && sender?.room(bytes) === true,
     deliver(n, stored) {

@@ -18,6 +18,7 @@ export type StreamCode =
   | 'address-taken'
   | 'domain-unknown'
   | 'proof-refused'
+  | 'keys-unavailable'
   | 'relay-key-changed'
   | 'ack-beyond'
   | 'stanza-gap'
@@ -89,6 +90,7 @@ export const streamCodes: Readonly<Record<StreamCode, Ending>> = {
   idle: { close: 4022, retryable: true },
   overloaded: { close: 4023, retryable: true },
   internal: { close: 4024, retryable: true },
+  'keys-unavailable': { close: 4025, retryable: true },
 }
 
 export const bounceCodes: Readonly<Record<BounceCode, { readonly retryable: boolean }>> = {

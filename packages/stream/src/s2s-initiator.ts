@@ -49,6 +49,8 @@ export interface S2sInitiator {
   readonly sent: number
   receive(frame: Uint8Array): S2sInitiatorOutput
   room(bytes: number): boolean
+  /** Stanzas that the window may still take. */
+  readonly space: number
   deliver(n: number, stored: StoredStanza): S2sInitiatorOutput
   deliverEphemeral(stored: StoredStanza): S2sInitiatorOutput
   request(what: string, value: JsonObject): S2sInitiatorOutput & { readonly id: string }
@@ -147,6 +149,9 @@ export function createS2sInitiator(options: S2sInitiatorOptions): S2sInitiator {
       else if (state === 'proof' && read.frame.t === 's2s-proof') onProof(read.frame)
       else fatal('frame-unexpected')
       return output()
+    },
+    get space() {
+      return state === 'ready' ? (sender?.space ?? 0) : 0
     },
     room: (bytes) => state === 'ready' && sender?.room(bytes) === true,
     deliver(n, stored) {

@@ -17,6 +17,8 @@ export interface Sender {
   readonly acked: number
   /** Stanzas on their way. */
   readonly count: number
+  /** Stanzas that the window may still take. */
+  readonly space: number
   /** Whether a stanza of this many octets may go now. */
   room(bytes: number): boolean
   /** Enters a stanza; positions only rise. */
@@ -51,6 +53,9 @@ export function createSender(options: SenderOptions): Sender {
     },
     get count() {
       return waiting.length
+    },
+    get space() {
+      return Math.max(0, windowStanzas - waiting.length)
     },
     room: (bytes) => waiting.length === 0 || (waiting.length < windowStanzas && bytesWaiting + bytes <= windowBytes),
     add(n, bytes) {

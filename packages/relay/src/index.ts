@@ -1,0 +1,9 @@
+/**
+ * The Parley relay: sessions, routing, directory, federation and limits, on the ports of `@parley/core`.
+ * @module
+ */
+export { RelayError, type RelayErrorCode } from './errors.ts'
+export { type RelayLimits, relayLimits } from './limits.ts'
+export type { OnWire, WirePeer } from './link.ts'
+export { createRelay, type Relay, type RelayOptions, type RelayStats } from './relay.ts'
+export { parseRoute, type Route } from './routes.ts'

@@ -1,0 +1,133 @@
+/**
+ * One connection from another relay: its proof against the keys its domain has published, its stanzas into our mailboxes, its
+ * requests. Nothing leaves this way but answers.
+ * @module
+ */
+import type { Connection, Domain } from '@parley/core'
+import { createS2sAcceptor, type S2sAcceptorEvent, type S2sAcceptorOutput, type StreamCode } from '@parley/stream'
+import type { RelayContext } from './context.ts'
+import type { KeysOfDomains } from './domain-keys.ts'
+import { createLink } from './link.ts'
+import type { Requests } from './requests.ts'
+import type { Lane, Router } from './router.ts'
+import type { Route } from './routes.ts'
+
+export type PeerSession = {
+  readonly heard: number
+  /** The domain it has proved. */
+  readonly proven: Domain | undefined
+  end(code: StreamCode): void
+}
+
+export type PeerSessionParts = {
+  readonly connection: Connection
+  readonly router: Router
+  readonly requests: Requests
+  readonly keys: KeysOfDomains
+  routeTo(domain: Domain): Route | undefined
+  track(work: Promise<unknown>): void
+  /** It has proved its domain; an older connection of the same domain ends now. */
+  onProven(session: PeerSession, domain: Domain): void
+  onEnd(session: PeerSession): void
+}
+
+export function createPeerSession(context: RelayContext, parts: PeerSessionParts): PeerSession {
+  const { clock, limits, telemetry } = context
+  const { router, requests, keys, routeTo, track, onProven, onEnd } = parts
+  const acceptor = createS2sAcceptor({
+    domain: context.domain,
+    signer: context.signer,
+    random: context.random,
+    limits: limits.stream,
+  })
+  const link = createLink({
+    ...context,
+    connection: parts.connection,
+    kind: 'relay',
+    onFrame: (frame) => apply(acceptor.receive(frame)),
+    onClose() {
+      cancelTimeout()
+      acceptor.end('internal')
+      onEnd(session)
+    },
+    onDrain() {},
+  })
+  const lane: Lane = { tail: Promise.resolve() }
+  let proven: Domain | undefined
+  let isFlushing = false
+
+  function apply(out: S2sAcceptorOutput): void {
+    link.send(out.frames)
+    for (const event of out.events) on(event)
+  }
+
+  function on(event: S2sAcceptorEvent): void {
+    if (event.kind === 'stanza') run(onStanza(event))
+    else if (event.kind === 'request') run(onRequest(event))
+    else if (event.kind === 'claimed') run(onClaimed(event))
+    else {
+      telemetry.count(`relay.peer_session.ended.${event.by === 'here' ? event.code : 'by-peer'}`)
+      link.close(event.close, event.code)
+    }
+  }
+
+  function run(work: Promise<void>): void {
+    track(
+      work.catch(() => {
+        telemetry.count('relay.peer_session.failed')
+        apply(acceptor.end('internal'))
+      }),
+    )
+  }
+
+  async function onClaimed({ initiating, thumbprint }: Extract<S2sAcceptorEvent, { kind: 'claimed' }>): Promise<void> {
+    const route = routeTo(initiating)
+    if (route === undefined) return void apply(acceptor.end('domain-unknown'))
+    let known = await keys.find(route)
+    // The key may be newer than what is remembered.
+    if (known !== undefined && !known.has(thumbprint)) known = await keys.find(route, { fresh: true })
+    if (known === undefined) return void apply(acceptor.end('keys-unavailable'))
+    if (!known.has(thumbprint)) return void apply(acceptor.end('proof-refused'))
+    apply(acceptor.admit(clock.now()))
+    if (acceptor.state !== 'ready') return
+    cancelTimeout()
+    proven = initiating
+    link.name = initiating
+    telemetry.count('relay.peer_session.ready')
+    onProven(session, initiating)
+  }
+
+  async function onStanza({ n, stanza }: Extract<S2sAcceptorEvent, { kind: 'stanza' }>): Promise<void> {
+    telemetry.count('relay.peer_session.stanza')
+    const settlement = await router.route(stanza, { lane, federate: false })
+    if (n === undefined) return
+    acceptor.settle(n, settlement)
+    if (isFlushing) return
+    isFlushing = true
+    Promise.resolve().then(() => {
+      isFlushing = false
+      apply(acceptor.flush())
+    })
+  }
+
+  async function onRequest({ id, what, value }: Extract<S2sAcceptorEvent, { kind: 'request' }>): Promise<void> {
+    apply(acceptor.respond(id, await requests.answer(what, value, { kind: 'relay' })))
+    if (link.bufferedBytes > 4 * limits.bufferedBytesMax) apply(acceptor.end('overloaded'))
+  }
+
+  const cancelTimeout = clock.at(clock.monotonic() + limits.loginTimeoutMs + limits.dialTimeoutMs, () => {
+    if (acceptor.state !== 'ready') apply(acceptor.end('login-timeout'))
+  })
+  const session: PeerSession = {
+    get heard() {
+      return link.heard
+    },
+    get proven() {
+      return proven
+    },
+    end: (code) => apply(acceptor.end(code)),
+  }
+  link.start()
+  apply(acceptor.open(clock.now()))
+  return session
+}

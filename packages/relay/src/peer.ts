@@ -1,0 +1,313 @@
+/**
+ * The way out to one other domain (design §5): one connection, dialled while there is something to say, drained from the domain's
+ * durable log; retried with backoff. What the other relay does not take is told to the sender's mailbox before it leaves the log.
+ * @module
+ */
+import { type Connection, type JsonObject, toAddress } from '@parley/core'
+import {
+  type Bounce,
+  createS2sInitiator,
+  type RequestCode,
+  requestCodes,
+  type S2sInitiator,
+  type S2sInitiatorEvent,
+  type S2sInitiatorOutput,
+  type StoredStanza,
+} from '@parley/stream'
+import { deviceReader, domainReader, type Origin, originOf, storeBounce } from './bounces.ts'
+import type { RelayContext } from './context.ts'
+import type { KeysOfDomains } from './domain-keys.ts'
+import { createLink, type Link } from './link.ts'
+import type { Answer } from './requests.ts'
+import type { Route } from './routes.ts'
+
+export interface Peer {
+  readonly route: Route
+  /** Connected, with both proofs given. */
+  readonly isReady: boolean
+  /** There may be something in the log. */
+  wake(): void
+  /** The other relay is there: no need to wait before the next attempt. */
+  hint(): void
+  /** Passes on what is never stored; nothing is promised. */
+  pass(stored: StoredStanza): void
+  request(what: string, value: JsonObject): Promise<Answer>
+  /** Pings a silent connection, and gives up one that stays silent. */
+  sweep(now: number): void
+  close(): void
+}
+
+export type PeerParts = {
+  readonly route: Route
+  readonly keys: KeysOfDomains
+  dial(url: string): Promise<Connection>
+  /** Card versions that the other relay has told. */
+  onCards(cards: Readonly<Record<string, number>>): void
+  /** The sender's mailbox got a bounce. */
+  onBounce(origin: Origin): void
+  track(work: Promise<unknown>): void
+}
+
+type Asked = { readonly what: string; readonly value: JsonObject; answer(answer: Answer): void; id: string | undefined }
+type Live = {
+  readonly stream: S2sInitiator
+  readonly link: Link
+  readonly sent: { readonly n: number; readonly header: Uint8Array }[]
+}
+
+export function createPeer(context: RelayContext, parts: PeerParts): Peer {
+  const { domain, clock, limits, mailbox, random, telemetry, signer } = context
+  const { route, keys, dial, onCards, onBounce, track } = parts
+  const reader = domainReader(route.domain)
+  const asked: Asked[] = []
+  let state: 'idle' | 'connecting' | 'live' | 'waiting' | 'closed' = 'idle'
+  let live: Live | undefined
+  let attempts = 0
+  let cancelRetry = (): void => {}
+  let isPumping = false
+  let isAgain = false
+  // Acknowledgements are worked off one after another: bounces are durable before their stanzas leave the log.
+  let acks: Promise<void> = Promise.resolve()
+
+  function wake(): void {
+    if (state === 'idle') connect()
+    else if (state === 'live') pump()
+  }
+
+  function connect(): void {
+    state = 'connecting'
+    track(
+      open().catch(() => {
+        telemetry.count('relay.peer.dial_failed')
+        retry()
+      }),
+    )
+  }
+
+  async function open(): Promise<void> {
+    const known = await keys.find(route)
+    if (known === undefined) {
+      telemetry.count('relay.peer.no_keys')
+      retry()
+      return
+    }
+    const connection = await dial(route.url)
+    const { acked: start } = await mailbox.position(reader)
+    if (state !== 'connecting') {
+      connection.close(1000, '')
+      return
+    }
+    const stream = createS2sInitiator({
+      initiating: domain,
+      accepting: route.domain,
+      signer,
+      isPeerKey: (thumbprint) => known.has(thumbprint),
+      epoch: mailbox.epoch,
+      start,
+      random,
+      limits: limits.stream,
+    })
+    const link = createLink({
+      ...context,
+      connection,
+      kind: 'relay',
+      onFrame: (frame) => apply(mine, stream.receive(frame)),
+      onClose: () => lost(mine),
+      onDrain: () => pump(),
+    })
+    link.name = route.domain
+    const mine: Live = { stream, link, sent: [] }
+    live = mine
+    link.start()
+  }
+
+  function apply(mine: Live, out: S2sInitiatorOutput): void {
+    mine.link.send(out.frames)
+    for (const event of out.events) on(mine, event)
+  }
+
+  function on(mine: Live, event: S2sInitiatorEvent): void {
+    if (event.kind === 'ready') {
+      state = 'live'
+      attempts = 0
+      telemetry.count('relay.peer.ready')
+      for (const each of asked) ask(mine, each)
+      pump()
+    } else if (event.kind === 'acked') {
+      acks = acks.then(() => onAcked(mine, event)).catch(() => telemetry.count('relay.peer.ack_failed'))
+      track(acks)
+    } else if (event.kind === 'response') onResponse(event)
+    else if (event.kind === 'fatal') {
+      telemetry.count(`relay.peer.ended.${event.by === 'here' ? event.code : 'by-peer'}`)
+      // The other relay may have new keys.
+      if (event.code === 'proof-refused') track(keys.find(route, { fresh: true }))
+      mine.link.close(event.close, event.code)
+    }
+  }
+
+  async function onAcked(mine: Live, { h, cards, bounced }: Extract<S2sInitiatorEvent, { kind: 'acked' }>): Promise<void> {
+    onCards(cards)
+    for (const bounce of bounced) await handBack(mine, bounce)
+    while ((mine.sent[0]?.n ?? Number.POSITIVE_INFINITY) <= h) mine.sent.shift()
+    await mailbox.ack(reader, mailbox.epoch, h)
+    pump()
+  }
+
+  async function handBack({ sent }: Live, bounce: Bounce): Promise<void> {
+    const origin = sent.map(({ header }) => originOf(header)).find((each) => each?.id === bounce.id)
+    if (origin === undefined) return
+    const to = bounce.to?.filter((address) => address.endsWith(`@${route.domain}`))
+    const { id, code, retryable } = bounce
+    const told: Bounce = { id, ...(to === undefined || to.length === 0 ? {} : { to }), code, retryable }
+    await storeBounce(mailbox, {
+      reader: deviceReader(origin.from, origin.device),
+      bounce: told,
+      expiry: clock.now() + limits.lifetimeMs,
+    })
+    onBounce(origin)
+  }
+
+  function pump(): void {
+    if (isPumping) {
+      isAgain = true
+      return
+    }
+    isPumping = true
+    track(
+      drain()
+        .catch(() => telemetry.count('relay.peer.failed'))
+        .finally(() => {
+          isPumping = false
+          if (isAgain) {
+            isAgain = false
+            pump()
+          }
+        }),
+    )
+  }
+
+  async function drain(): Promise<void> {
+    for (;;) {
+      const mine = live
+      if (mine === undefined || mine.stream.space === 0 || mine.link.bufferedBytes >= limits.bufferedBytesMax) return
+      const items = await mailbox.read(reader, mine.stream.sent, {
+        countMax: mine.stream.space,
+        bytesMax: limits.stream.windowBytes,
+      })
+      if (items.length === 0 || mine !== live) return
+      for (const item of items) {
+        if (!mine.stream.room(item.entry.length + item.body.length) || mine.link.bufferedBytes >= limits.bufferedBytesMax) return
+        mine.sent.push({ n: item.n, header: item.header })
+        apply(mine, mine.stream.deliver(item.n, item))
+      }
+    }
+  }
+
+  function lost(mine: Live): void {
+    if (live === mine) live = undefined
+    if (state !== 'closed') retry()
+  }
+
+  function retry(): void {
+    if (state === 'closed') return
+    state = 'waiting'
+    live = undefined
+    for (const each of asked) each.id = undefined
+    const step = Math.min(limits.retryMsMax, limits.retryMsMin * 2 ** attempts)
+    attempts = Math.min(attempts + 1, 30)
+    // Between half and the whole of the step, so that relays that lost one another do not return all at once.
+    const jitter = ((random.bytes(1)[0] ?? 0) / 255) * (step / 2)
+    cancelRetry = clock.at(clock.monotonic() + step / 2 + jitter, () => {
+      state = 'idle'
+      track(resume())
+    })
+  }
+
+  async function resume(): Promise<void> {
+    const { count } = await mailbox.stats(reader)
+    if (count > 0 || asked.length > 0) wake()
+  }
+
+  function request(what: string, value: JsonObject): Promise<Answer> {
+    if (state === 'closed' || asked.length >= limits.remoteRequestsMax) return Promise.resolve({ ok: false, code: 'unavailable' })
+    return new Promise((done) => {
+      const entry: Asked = {
+        what,
+        value,
+        id: undefined,
+        answer(answer) {
+          const at = asked.indexOf(entry)
+          if (at < 0) return
+          asked.splice(at, 1)
+          cancel()
+          done(answer)
+        },
+      }
+      const cancel = clock.at(clock.monotonic() + limits.requestTimeoutMs, () => entry.answer({ ok: false, code: 'unavailable' }))
+      asked.push(entry)
+      if (live !== undefined && state === 'live') ask(live, entry)
+      else wake()
+    })
+  }
+
+  function ask(mine: Live, entry: Asked): void {
+    // The other end takes so many at once; the next goes when an answer comes.
+    if (asked.filter(({ id }) => id !== undefined).length >= limits.stream.requestsMax) return
+    const { id, ...out } = mine.stream.request(entry.what, entry.value)
+    entry.id = id
+    apply(mine, out)
+  }
+
+  function onResponse(event: Extract<S2sInitiatorEvent, { kind: 'response' }>): void {
+    const entry = asked.find(({ id }) => id === event.id)
+    if (entry === undefined) return
+    if (event.ok) {
+      noteVersion(entry, event.value)
+      entry.answer({ ok: true, value: event.value })
+    } else entry.answer({ ok: false, code: isRequestCode(event.code) ? event.code : 'unavailable' })
+    const next = asked.find(({ id }) => id === undefined)
+    if (live !== undefined && next !== undefined) ask(live, next)
+  }
+
+  function noteVersion({ what, value }: Asked, answer: JsonObject): void {
+    const address = typeof value['address'] === 'string' ? toAddress(value['address']) : undefined
+    if (what === 'cards' && address !== undefined && typeof answer['version'] === 'number')
+      onCards({ [address]: answer['version'] })
+  }
+
+  return {
+    route,
+    get isReady() {
+      return state === 'live'
+    },
+    wake,
+    hint() {
+      if (state !== 'waiting') return
+      cancelRetry()
+      attempts = 0
+      state = 'idle'
+      track(resume())
+    },
+    pass(stored) {
+      if (live !== undefined && state === 'live' && live.link.bufferedBytes < limits.bufferedBytesMax)
+        apply(live, live.stream.deliverEphemeral(stored))
+    },
+    request,
+    sweep(now) {
+      if (live === undefined) return
+      const silence = now - live.link.heard
+      if (silence > limits.idleMs) apply(live, live.stream.end('idle'))
+      else if (silence > limits.idleMs / 3) apply(live, live.stream.ping())
+    },
+    close() {
+      state = 'closed'
+      cancelRetry()
+      for (const each of [...asked]) each.answer({ ok: false, code: 'unavailable' })
+      if (live !== undefined) apply(live, live.stream.end('going-away'))
+    },
+  }
+}
+
+function isRequestCode(code: string): code is RequestCode {
+  return Object.hasOwn(requestCodes, code)
+}

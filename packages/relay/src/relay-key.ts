@@ -1,0 +1,60 @@
+/**
+ * What the relay itself keeps in its store: the schema version, its domain, and its key, made at the first start.
+ * @module
+ */
+import { type Domain, fromUtf8, type JsonObject, parseJsonObject, type Random, type Store, utf8 } from '@parley/core'
+import { generateKey, type Key, readKey } from '@parley/jose'
+import { RelayError } from './errors.ts'
+
+/** The version of the relay's own records. A store with a higher one is refused untouched. */
+const schemaVersion = 1
+const metaKey = 'relay/meta'
+const keyKey = 'relay/key'
+
+/** Opens the relay's part of the store and answers its signing key. */
+export async function openRelayKey(options: {
+  readonly store: Store
+  readonly domain: Domain
+  readonly random: Random
+}): Promise<Key> {
+  const { store, domain, random } = options
+  const [metaValue, keyValue] = await store.getMany([metaKey, keyKey])
+  if (metaValue === undefined && keyValue === undefined) {
+    const jwk = generateKey('Ed25519', { random })
+    await store.batch(
+      [
+        { type: 'put', key: metaKey, value: utf8(JSON.stringify({ schema: schemaVersion, domain })) },
+        { type: 'put', key: keyKey, value: utf8(JSON.stringify(jwk)) },
+      ],
+      { durable: true },
+    )
+    return prepared(jwk)
+  }
+  const meta = metaValue === undefined ? undefined : parse(metaValue)
+  if (typeof meta?.['schema'] !== 'number') throw corrupt()
+  if (meta['schema'] > schemaVersion) {
+    throw new RelayError(
+      'ERR_RELAY_STORE_NEWER',
+      'the store was written by a newer version; run that version, nothing was changed',
+    )
+  }
+  if (meta['domain'] !== domain) throw new RelayError('ERR_RELAY_DOMAIN_MISMATCH', 'the store belongs to another domain')
+  const jwk = keyValue === undefined ? undefined : parse(keyValue)
+  if (jwk === undefined) throw corrupt()
+  return prepared(jwk)
+}
+
+function prepared(jwk: unknown): Key {
+  const result = readKey(jwk)
+  if (!result.ok || !result.key.secret || result.key.crv !== 'Ed25519') throw corrupt()
+  return result.key
+}
+
+function parse(value: Uint8Array): JsonObject | undefined {
+  const result = parseJsonObject(fromUtf8(value) ?? '')
+  return result.ok ? result.value : undefined
+}
+
+function corrupt(): RelayError {
+  return new RelayError('ERR_RELAY_STORE_CORRUPT', 'the relay’s own records in the store are damaged')
+}

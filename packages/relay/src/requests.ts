@@ -1,0 +1,78 @@
+/**
+ * What a relay answers (design §5): cards and statements of its accounts to anybody who has proved who they are, of other domains'
+ * accounts by asking their relay; publishing only to the account's own devices.
+ * @module
+ */
+import { type Address, type DeviceId, domainOf, type JsonObject, toAddress } from '@parley/core'
+import type { RequestCode } from '@parley/stream'
+import { deviceReader } from './bounces.ts'
+import type { RelayContext } from './context.ts'
+import type { Federation } from './federation.ts'
+import type { Sessions } from './sessions.ts'
+
+export type Answer = { readonly ok: true; readonly value: JsonObject } | { readonly ok: false; readonly code: RequestCode }
+
+export type Asker = { readonly kind: 'device'; readonly address: Address; readonly device: DeviceId } | { readonly kind: 'relay' }
+
+export interface Requests {
+  answer(what: string, value: JsonObject, asker: Asker): Promise<Answer>
+}
+
+export function createRequests(
+  context: RelayContext,
+  parts: { readonly sessions: Sessions; readonly federation: Federation },
+): Requests {
+  const { domain, clock, limits, mailbox, directory } = context
+  const { sessions, federation } = parts
+
+  async function read(what: 'cards' | 'statements', value: JsonObject, asker: Asker): Promise<Answer> {
+    const address = typeof value['address'] === 'string' ? toAddress(value['address']) : undefined
+    const since = value['since'] ?? 0
+    if (address === undefined || typeof since !== 'number' || !Number.isSafeInteger(since) || since < 0)
+      return refused('request-malformed')
+    const target = domainOf(address)
+    if (target !== domain) {
+      // What another relay asks is never handed on to a third.
+      if (asker.kind === 'relay' || !federation.has(target)) return refused('domain-unknown')
+      return federation.request(target, what, { ...value, address })
+    }
+    const head = await directory.head(address)
+    if (head === undefined) return refused('item-not-found')
+    if (what === 'statements') return { ok: true, value: { statements: await directory.statements(address), card: head.jws } }
+    const { cards, more } = await directory.cards(address, since, limits.answerBytesMax)
+    return { ok: true, value: { cards, version: head.card.version, ...(more ? { more } : {}) } }
+  }
+
+  async function publishCard(value: JsonObject, { address }: { readonly address: Address }): Promise<Answer> {
+    if (typeof value['card'] !== 'string') return refused('request-malformed')
+    const published = await directory.publishCard(value['card'], address)
+    if (!published.ok) return published
+    for (const device of published.removed) {
+      sessions.get(address, device)?.end('device-removed')
+      await mailbox.drop(deviceReader(address, device))
+    }
+    return { ok: true, value: { version: published.card.card.version } }
+  }
+
+  return {
+    async answer(what, value, asker) {
+      if (what === 'cards' || what === 'statements') return read(what, value, asker)
+      if (asker.kind !== 'device') return refused('request-unknown')
+      if (what === 'publish-card') return publishCard(value, asker)
+      if (what === 'publish-statement') {
+        if (typeof value['statement'] !== 'string') return refused('request-malformed')
+        const published = await directory.publishStatement(value['statement'], { ...asker, now: clock.now() })
+        return published.ok ? { ok: true, value: { n: published.n } } : published
+      }
+      if (what === 'status') {
+        const { count, bytes } = await mailbox.stats(deviceReader(asker.address, asker.device))
+        return { ok: true, value: { time: clock.now(), mailbox: { count, bytes } } }
+      }
+      return refused('request-unknown')
+    },
+  }
+}
+
+function refused(code: RequestCode): Answer {
+  return { ok: false, code }
+}
