@@ -6,7 +6,13 @@ export default defineConfig({
   resolve: { conditions: [source, 'node', 'import', 'module', 'default'] },
   ssr: { resolve: { conditions: [source, 'node', 'import', 'module', 'default'] } },
   test: {
-    include: ['packages/*/test/**/*.test.ts', 'protocols/*/test/**/*.test.ts', 'apps/*/test/**/*.test.ts', 'test/**/*.test.ts', 'examples/**/*.test.ts'],
+    include: [
+      'packages/*/test/**/*.test.ts',
+      'protocols/*/test/**/*.test.ts',
+      'apps/*/test/**/*.test.ts',
+      'test/**/*.test.ts',
+      'examples/**/*.test.ts',
+    ],
     reporters: ['default', './scripts/closing-line.mjs'],
     maxWorkers: 2,
     testTimeout: 30_000,

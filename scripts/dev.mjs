@@ -1,8 +1,9 @@
 // The one entry of `npm start`, `npm test` and the others: installs when the manifests changed, builds what is stale, runs.
 // Depends on nothing but Node, because it runs before anything is installed.
-import { spawnSync } from 'node:child_process'
+import { spawn, spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { constants } from 'node:os'
 import { delimiter, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
@@ -17,14 +18,15 @@ const env = {
   PATH: join(root, 'node_modules', '.bin') + delimiter + process.env.PATH,
 }
 
+const inCallersFolder = process.env.INIT_CWD
 const jobs = {
-  start: () => run('node', ['scripts/start/main.mjs', ...args]),
-  test: () => run('vitest', ['run', ...args]),
-  check: () => run('node', ['scripts/check.mjs', ...args]),
-  soak: () => run('vitest', ['run', '--config', 'vitest.soak.config.ts', ...args]),
-  sim: () => run('vitest', ['run', 'test/sim', ...args]),
-  parley: () => run('node', ['apps/cli/dist/main.js', ...args], { cwd: process.env.INIT_CWD }),
-  relay: () => run('node', ['apps/relay/dist/main.js', ...args], { cwd: process.env.INIT_CWD }),
+  start: () => become('node', ['scripts/start/main.mjs', ...args]),
+  test: () => become('vitest', ['run', ...args]),
+  check: () => become('node', ['scripts/check.mjs', ...args]),
+  soak: () => become('vitest', ['run', '--config', 'vitest.soak.config.ts', ...args]),
+  sim: () => become('vitest', ['run', 'test/sim', ...args]),
+  parley: () => become('node', [join(root, 'apps/cli/bin/parley.js'), ...args], inCallersFolder),
+  relay: () => become('node', [join(root, 'apps/relay/dist/main.js'), ...args], inCallersFolder),
 }
 
 const job = jobs[command]
@@ -34,7 +36,7 @@ if (job === undefined) {
 }
 install()
 build()
-process.exit(job())
+job()
 
 /** Installs once per state of the manifests, the lockfile and the Node version. */
 function install() {
@@ -68,10 +70,22 @@ function workspaceManifests() {
   return folders.map((folder) => `${folder}/package.json`).filter((file) => existsSync(join(root, file)))
 }
 
+/** Runs the program in our place: its standard streams are ours, signals reach it, and its end is ours. */
+function become(program, argv, cwd = root) {
+  const child = spawn(program, argv, { cwd, env, stdio: 'inherit', shell: process.platform === 'win32' })
+  process.on('SIGINT', () => {}) // a terminal sends it to the child as well
+  for (const signal of ['SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal))
+  child.on('error', (error) => {
+    process.stderr.write(`${program}: ${error.message}\n`)
+    process.exit(1)
+  })
+  child.on('exit', (code, signal) => process.exit(code ?? 128 + constants.signals[signal]))
+}
+
 /** Runs a program to its end and answers its exit code; quiet output is shown only when it fails. */
 function run(program, argv, options = {}) {
   const result = spawnSync(program, argv, {
-    cwd: options.cwd ?? root,
+    cwd: root,
     env: options.env ?? env,
     stdio: options.quiet ? ['ignore', 'pipe', 'pipe'] : 'inherit',
     shell: process.platform === 'win32',
