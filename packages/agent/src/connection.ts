@@ -76,6 +76,8 @@ type Life = {
   epoch: string
   ready: boolean
   heard: number
+  /** When the window last moved, or was empty. */
+  moved: number
   readonly asking: Map<string, Asking>
 }
 
@@ -128,7 +130,15 @@ export function createConnection(parts: ConnectionParts): Connection {
         ? {}
         : { register: { card: card.jws, statement: statement.jws } }),
     })
-    const mine: Life = { socket, client, epoch: '', ready: false, heard: clock.monotonic(), asking: new Map() }
+    const mine: Life = {
+      socket,
+      client,
+      epoch: '',
+      ready: false,
+      heard: clock.monotonic(),
+      moved: clock.monotonic(),
+      asking: new Map(),
+    }
     life = mine
     socket.start({
       onFrame(frame) {
@@ -151,7 +161,10 @@ export function createConnection(parts: ConnectionParts): Connection {
         parts.telemetry.count(`agent.stream.${event.code}`)
         mine.socket.close(event.by === 'here' ? event.close : 1000, event.code)
         end(mine, event.code, event.retryable)
-      } else messages.push(event)
+      } else {
+        if (event.kind === 'acked') mine.moved = clock.monotonic()
+        messages.push(event)
+      }
     }
     if (messages.length > 0) parts.received(messages, mine.epoch)
   }
@@ -196,8 +209,11 @@ export function createConnection(parts: ConnectionParts): Connection {
   const watch = (mine: Life): void => {
     clock.at(clock.monotonic() + limits.idleMsMax / 2, () => {
       if (life !== mine) return
-      const silence = clock.monotonic() - mine.heard
-      if (silence >= limits.idleMsMax) {
+      const now = clock.monotonic()
+      const silence = now - mine.heard
+      if (mine.client.unsettled.length === 0) mine.moved = now
+      // A relay that answers pings and never acknowledges lost a frame with nothing behind it to show the gap.
+      if (silence >= limits.idleMsMax || now - mine.moved >= limits.idleMsMax) {
         mine.socket.close(1000, 'idle')
         end(mine, 'idle', true)
         return

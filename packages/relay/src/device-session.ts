@@ -18,12 +18,13 @@ import {
 import { deviceReader, unpackBounce } from './bounces.ts'
 import { deviceName, type RelayContext } from './context.ts'
 import { createLink } from './link.ts'
+import { createProgress } from './progress.ts'
 import type { Requests } from './requests.ts'
 import type { Lane, Router } from './router.ts'
 import type { LiveSession, Sessions } from './sessions.ts'
 
 export type DeviceSession = {
-  /** Monotonic time of the last sign of life. */
+  /** Monotonic time of the last sign of life; with stanzas on their way, of their last acknowledgement. */
   readonly heard: number
   end(code: StreamCode): void
 }
@@ -62,6 +63,7 @@ export function createDeviceSession(context: RelayContext, parts: DeviceSessionP
     onDrain: () => pump(),
   })
   const lane: Lane = { tail: Promise.resolve() }
+  const progress = createProgress(clock)
   let proven: Proven | undefined
   let live: LiveSession | undefined
   let isFlushing = false
@@ -187,6 +189,7 @@ export function createDeviceSession(context: RelayContext, parts: DeviceSessionP
 
   async function onAcked(h: number): Promise<void> {
     if (proven === undefined) return
+    progress.moved()
     pump()
     await mailbox.ack(proven.reader, mailbox.epoch, h)
   }
@@ -254,7 +257,7 @@ export function createDeviceSession(context: RelayContext, parts: DeviceSessionP
   apply(server.open(clock.now()))
   return {
     get heard() {
-      return link.heard
+      return Math.min(link.heard, progress.since(server.unacknowledged))
     },
     end,
   }

@@ -18,6 +18,7 @@ import { deviceReader, domainReader, type Origin, originOf, storeBounce } from '
 import type { RelayContext } from './context.ts'
 import type { KeysOfDomains } from './domain-keys.ts'
 import { createLink, type Link } from './link.ts'
+import { createProgress, type Progress } from './progress.ts'
 import type { Answer } from './requests.ts'
 import type { Route } from './routes.ts'
 
@@ -52,6 +53,7 @@ type Asked = { readonly what: string; readonly value: JsonObject; answer(answer:
 type Live = {
   readonly stream: S2sInitiator
   readonly link: Link
+  readonly progress: Progress
   readonly sent: { readonly n: number; readonly header: Uint8Array }[]
 }
 
@@ -116,7 +118,7 @@ export function createPeer(context: RelayContext, parts: PeerParts): Peer {
       onDrain: () => pump(),
     })
     link.name = route.domain
-    const mine: Live = { stream, link, sent: [] }
+    const mine: Live = { stream, link, progress: createProgress(clock), sent: [] }
     live = mine
     link.start()
   }
@@ -146,6 +148,7 @@ export function createPeer(context: RelayContext, parts: PeerParts): Peer {
   }
 
   async function onAcked(mine: Live, { h, cards, bounced }: Extract<S2sInitiatorEvent, { kind: 'acked' }>): Promise<void> {
+    mine.progress.moved()
     onCards(cards)
     for (const bounce of bounced) await handBack(mine, bounce)
     while ((mine.sent[0]?.n ?? Number.POSITIVE_INFINITY) <= h) mine.sent.shift()
@@ -295,7 +298,7 @@ export function createPeer(context: RelayContext, parts: PeerParts): Peer {
     request,
     sweep(now) {
       if (live === undefined) return
-      const silence = now - live.link.heard
+      const silence = now - Math.min(live.link.heard, live.progress.since(live.stream.unacknowledged))
       if (silence > limits.idleMs) apply(live, live.stream.end('idle'))
       else if (silence > limits.idleMs / 3) apply(live, live.stream.ping())
     },

@@ -77,6 +77,8 @@ export interface C2sServer {
   room(bytes: number): boolean
   /** Stanzas that the window may still take. */
   readonly space: number
+  /** Stanzas sent and not acknowledged. */
+  readonly unacknowledged: number
   /** Sends what stands at position `n` of the mailbox. */
   deliver(n: number, stored: StoredStanza): C2sServerOutput
   /** Sends a bounce that stands at position `n` of the mailbox. */
@@ -215,6 +217,9 @@ export function createC2sServer(options: C2sServerOptions): C2sServer {
       const ack = state === 'ready' ? receiver?.flush() : undefined
       if (ack !== undefined) put(ack)
       return output()
+    },
+    get unacknowledged() {
+      return sender?.count ?? 0
     },
     get space() {
       return state === 'ready' ? (sender?.space ?? 0) : 0

@@ -51,6 +51,8 @@ export interface S2sInitiator {
   room(bytes: number): boolean
   /** Stanzas that the window may still take. */
   readonly space: number
+  /** Stanzas sent and not acknowledged. */
+  readonly unacknowledged: number
   deliver(n: number, stored: StoredStanza): S2sInitiatorOutput
   deliverEphemeral(stored: StoredStanza): S2sInitiatorOutput
   request(what: string, value: JsonObject): S2sInitiatorOutput & { readonly id: string }
@@ -149,6 +151,9 @@ export function createS2sInitiator(options: S2sInitiatorOptions): S2sInitiator {
       else if (state === 'proof' && read.frame.t === 's2s-proof') onProof(read.frame)
       else fatal('frame-unexpected')
       return output()
+    },
+    get unacknowledged() {
+      return sender?.count ?? 0
     },
     get space() {
       return state === 'ready' ? (sender?.space ?? 0) : 0

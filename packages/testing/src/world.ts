@@ -75,6 +75,8 @@ export interface World {
   /** Every hand-over, in the order it happened. */
   readonly handed: readonly Handed[]
   readonly kills: number
+  /** Problems that agents reported, as `device code from`. */
+  readonly reports: readonly string[]
   /** Starts a relay for a domain; all relays of a world have routes to one another. */
   addRelay(domain: string): Promise<SimRelay>
   /** Makes an account with its first device and starts it. */
@@ -102,6 +104,7 @@ export function createWorld(options: WorldOptions): World {
   const relays: SimRelay[] = []
   const devices: SimDevice[] = []
   const handed: Handed[] = []
+  const reports: string[] = []
   const protocols = options.protocols ?? [chat]
   const ports = new Map<string, number>()
   let kills = 0
@@ -137,6 +140,7 @@ export function createWorld(options: WorldOptions): World {
     relays,
     devices,
     handed,
+    reports,
     get kills() {
       return kills
     },
@@ -276,6 +280,9 @@ export function createWorld(options: WorldOptions): World {
         })
         if (life !== mine) return
         agent = started
+        started.watch((event) => {
+          if (event.kind === 'problem') reports.push(`${name} ${event.code} ${event.from}`)
+        })
         void consume(started, mine)
       },
       kill() {
