@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { encodeFrame } from '../src/frame.ts'
 import { type Frame, readFrame, writeFrame } from '../src/index.ts'
 import { streamLimits } from '../src/limits.ts'
-import { alice, bob, deviceOf, now, signingKey, stanzaId } from './parts.ts'
+import { alice, bob, deviceOf, now, random, signingKey, stanzaId } from './parts.ts'
 
 const device = deviceOf(signingKey())
 const other = deviceOf(signingKey())
@@ -125,6 +125,20 @@ describe('frames', () => {
     expect(readFrame(large, { ...streamLimits, frameBytesMax: 1000 })).toEqual({ ok: false, code: 'frame-too-large' })
     const long = utf8(`{"t":"ping","a":"${'x'.repeat(2000)}"}\n`)
     expect(readFrame(long, { ...streamLimits, headerBytesMax: 1000 })).toEqual({ ok: false, code: 'frame-too-large' })
+  })
+
+  it('no mutation makes it throw, and what it still reads it writes and reads the same again', () => {
+    let read = 0
+    for (let round = 0; round < 20_000; round++) {
+      const bytes = writeFrame(random.pick(frames)).slice()
+      for (let i = random.int(4); i >= 0; i--)
+        bytes[random.int(bytes.length)] = random.chance(0.5) ? random.int(256) : random.pick([...utf8('{}[]",:0129e-\\n')])
+      const first = readFrame(random.chance(0.2) ? bytes.subarray(0, random.int(bytes.length)) : bytes)
+      if (!first.ok) continue
+      read++
+      expect(readFrame(writeFrame(first.frame))).toEqual(first)
+    }
+    expect(read).toBeGreaterThan(100)
   })
 
   it('entries and body are views of what came in, not copies', () => {
