@@ -1,0 +1,21 @@
+import { expect, it } from 'vitest'
+import { publicFolders, read, sourcesOf } from './workspace.ts'
+
+const page = read('docs/errors.md')
+const sections = [...page.matchAll(/^### (ERR_[A-Z0-9_]+)\n\n([\s\S]*?)(?=\n#|$(?![\s\S]))/gm)]
+const documented = sections.map((section) => section[1] ?? '')
+
+const inSources = (): string[] => {
+  const codes = publicFolders.flatMap((folder) =>
+    sourcesOf(folder).flatMap((file) => read(file).match(/\bERR_[A-Z]+_[A-Z0-9_]*[A-Z0-9]\b/g) ?? []),
+  )
+  return [...new Set(codes)].sort()
+}
+
+it('every code of the sources has its section, and every section a code', () => {
+  expect([...documented].sort()).toEqual(inSources())
+})
+
+it('every section says whether to try again', () => {
+  expect(sections.filter((section) => !/Retryable: /.test(section[2] ?? '')).map((section) => section[1])).toEqual([])
+})
