@@ -24,9 +24,10 @@ import { createRegistry, kernelPrefix, type Outgoing, type Protocol } from '@par
 import type { RenewalReason } from '@parley/session'
 import { createCommitter } from './commit.ts'
 import { type ConnectionStatus, createConnection } from './connection.ts'
+import { renumber } from './counters.ts'
 import { createDelivery } from './delivery.ts'
 import { createDialBack } from './dial-back.ts'
-import { createDirectory } from './directory.ts'
+import { cardHash, createDirectory } from './directory.ts'
 import { createDue, failOutbox } from './due.ts'
 import { AgentError } from './errors.ts'
 import { createInbound } from './inbound.ts'
@@ -137,8 +138,18 @@ export async function createAgent(options: AgentOptions): Promise<Agent> {
   const keyring = createKeyring()
   const self = createSelf(state, keyring)
   const listeners = new Set<(event: AgentEvent) => void>()
+  let publishing = false
+  let closing: Promise<void> | undefined
+  // A listener of the application must not stop the agent.
+  const listenerFailed = (): void => telemetry.count('agent.listener-failed')
   const tell = (event: AgentEvent): void => {
-    for (const listener of listeners) listener(event)
+    for (const listener of [...listeners]) {
+      try {
+        listener(event)
+      } catch {
+        listenerFailed()
+      }
+    }
   }
   const report = (code: string, from: Address): void => {
     telemetry.count(`agent.problem.${code}`)
@@ -153,11 +164,19 @@ export async function createAgent(options: AgentOptions): Promise<Agent> {
       delivery.reload()
       connection.restart('store-failed')
       delivery.wake()
+      // Whoever waits for the store looks again then, also without a connection.
+      due.at(clock.now() + limits.retryMsMax)
     },
+    onErased: () => due.erased(),
+    onEffectFailed: () => telemetry.count('agent.effect-failed'),
   })
+  const changed = (): void => {
+    sentBook.notice()
+    inbox.notice()
+  }
   const sentBook = createSentBook(state)
   const inbox = createInbox({ state, commit, report })
-  const runs = createRuns({ state, commit, registry, threads: () => threads })
+  const runs = createRuns({ state, commit, registry, threads: () => threads, listenerFailed })
   const outbox: OutboxOptions = { random, limits, lifetimeMs: coreLimits.lifetimeMs, wake: () => delivery.wake() }
   const dialBackParts = createDialBack({
     self,
@@ -171,6 +190,7 @@ export async function createAgent(options: AgentOptions): Promise<Agent> {
     registry,
     outbox,
     call: dialBackParts.call,
+    recent: new Map(),
     deliver() {},
     emit: (event) => runs.notice(event),
     wakeAt: (ms) => due.at(ms),
@@ -201,6 +221,14 @@ export async function createAgent(options: AgentOptions): Promise<Agent> {
     dialBack: dialBackParts,
     inbound,
     outbox,
+    publish() {
+      if (connection.status.state === 'ready') publish()
+    },
+    dropped() {
+      delivery.reload()
+      delivery.wake()
+    },
+    changed,
   })
   const directory = createDirectory({
     self,
@@ -213,7 +241,10 @@ export async function createAgent(options: AgentOptions): Promise<Agent> {
     taken,
     failed(tx, address, code) {
       failOutbox(tx, address, code)
-      tx.after(() => sentBook.notice())
+      tx.after(() => {
+        sentBook.notice()
+        delivery.wake()
+      })
     },
     report,
   })
@@ -232,10 +263,7 @@ export async function createAgent(options: AgentOptions): Promise<Agent> {
     restart: (reason) => connection.restart(reason),
     report,
     renewed: (peer, reason, ahead) => tell({ kind: 'session', peer, reason, ahead }),
-    changed() {
-      sentBook.notice()
-      inbox.notice()
-    },
+    changed,
   })
   const connection = createConnection({
     self,
@@ -257,7 +285,7 @@ export async function createAgent(options: AgentOptions): Promise<Agent> {
     if (own !== undefined && self.profile().statement === undefined && keyring.device(own, self.device)?.status === 'active') {
       // This device was let in: it can state its agreement key now.
       stateKey(tx, { card: keyring.card(own), random })
-      tx.after(() => void publish().catch(() => {}))
+      tx.after(publish)
     }
     inbound.unlock(
       tx,
@@ -272,12 +300,17 @@ export async function createAgent(options: AgentOptions): Promise<Agent> {
     })
   }
 
-  async function ready(welcome: { readonly epoch: string; readonly position: number }, relayKey: string): Promise<void> {
+  async function ready(
+    welcome: { readonly epoch: string; readonly position: number; readonly cloned: boolean },
+    relayKey: string,
+  ): Promise<void> {
     await commit((tx) => {
       const profile = self.profile()
-      const mark = tx.get('position', 'relay')
+      const mark = tx.get('position', 'relay') ?? { epoch: welcome.epoch, n: 0 }
       // The relay saw more than this store remembers: it is an old copy, whose numbers were used already.
-      const isOld = mark?.epoch === welcome.epoch && welcome.position > mark.n
+      const isOld = mark.epoch === welcome.epoch && welcome.position > mark.n
+      if (isOld) renumber(tx)
+      if (welcome.cloned) tx.after(() => report('device-cloned', self.address))
       const statement =
         profile.statement === undefined
           ? {}
@@ -290,21 +323,31 @@ export async function createAgent(options: AgentOptions): Promise<Agent> {
         ...(isOld ? { inc: newInc(random) } : {}),
       })
     })
-    void publish().catch(() => {})
+    publish()
     directory.want(self.address)
     directory.resume()
     delivery.wake()
+    inbox.notice()
   }
 
-  async function publish(): Promise<void> {
+  // What the relay did not take is offered again when the next connection is up, or when time brings it.
+  function publish(): void {
     const { statement } = self.profile()
-    if (statement === undefined || statement.published) return
-    await connection.request('publish-statement', { statement: statement.jws })
-    await commit((tx) => {
-      const profile = self.profile()
-      if (profile.statement?.n === statement.n)
-        tx.put('self', 'profile', { ...profile, statement: { ...statement, published: true } })
-    })
+    if (publishing || statement === undefined || statement.published) return
+    publishing = true
+    connection
+      .request('publish-statement', { statement: statement.jws })
+      .then(() =>
+        commit((tx) => {
+          const profile = self.profile()
+          if (profile.statement?.n === statement.n)
+            tx.put('self', 'profile', { ...profile, statement: { ...statement, published: true } })
+        }),
+      )
+      .catch(() => {})
+      .finally(() => {
+        publishing = false
+      })
   }
 
   async function publishCard(
@@ -321,14 +364,14 @@ export async function createAgent(options: AgentOptions): Promise<Agent> {
     await directory.fetch(self.address)
   }
 
-  connection.start()
-  void due.run().catch(() => {})
   // Locked messages may be open now: a protocol was added, or the clock moved on.
   await commit((tx) => {
     inbound.unlock(tx, (row) => row.cause === 'protocol-unknown')
     for (const [, row] of tx.rows('locked'))
       if (row.cause === 'card-unknown' || row.cause === 'card-outdated') tx.after(() => directory.want(row.owner))
   })
+  connection.start()
+  void due.run()
   delivery.wake()
 
   const known = (text: string): Address => parseAddress(text.startsWith('im:') ? text.slice(3) : text)
@@ -342,6 +385,19 @@ export async function createAgent(options: AgentOptions): Promise<Agent> {
       verified: pin?.verifiedAt !== undefined,
       ...(pin?.held === undefined ? {} : { held: pin.held.code }),
     }
+  }
+
+  async function close(): Promise<void> {
+    const error = new AgentError('ERR_AGENT_CLOSED', 'the agent is closed')
+    inbox.close()
+    directory.close()
+    await delivery.close()
+    await connection.close()
+    await closeStore()
+    await due.close()
+    sentBook.close(error)
+    runs.close(error)
+    await store.close()
   }
 
   const agent: Agent = {
@@ -367,8 +423,9 @@ export async function createAgent(options: AgentOptions): Promise<Agent> {
       return await commit((tx) => {
         if (tx.get('pin', peer)?.held !== undefined)
           throw new AgentError('ERR_AGENT_TRUST_HELD', 'the keys of this account wait for a decision')
-        const { threadId = activeThread(tx, { protocol: protocol.uri, role, peer })?.threadId ?? uuidUrnFrom(random.bytes(16)) } =
-          message
+        const {
+          threadId = activeThread(tx, threads, { protocol: protocol.uri, role, peer })?.threadId ?? uuidUrnFrom(random.bytes(16)),
+        } = message
         let record = findThread(tx, { protocol: protocol.uri, peer, threadId })
         if (record === undefined) {
           record = stepThread(tx, threads, {
@@ -438,6 +495,9 @@ export async function createAgent(options: AgentOptions): Promise<Agent> {
         const pin = tx.get('pin', address)
         if (pin?.held === undefined) return
         tx.put('pin', address, decideHeld(pin, decision))
+        // What was turned down is not held up to the person again at the next fetch.
+        const row = tx.get('conversation', address) ?? { seq: 0 }
+        if (decision === 'keep') tx.put('conversation', address, { ...row, declined: cardHash(pin.held.proof[1]) })
         taken(tx, address)
       })
       directory.want(address)
@@ -470,17 +530,9 @@ export async function createAgent(options: AgentOptions): Promise<Agent> {
     },
     appRow: (key) => state.get('app', key)?.bytes,
     drained: ({ signal } = {}) => delivery.drained(signal),
-    async close() {
-      const error = new AgentError('ERR_AGENT_CLOSED', 'the agent is closed')
-      inbox.close()
-      due.close()
-      directory.close()
-      await delivery.close()
-      await connection.close()
-      await closeStore()
-      sentBook.close(error)
-      runs.close(error)
-      await store.close()
+    close() {
+      closing ??= close()
+      return closing
     },
     [Symbol.asyncDispose]: () => agent.close(),
   }

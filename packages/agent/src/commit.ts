@@ -6,6 +6,7 @@
  */
 import type { Clock, Store, StoreOp } from '@parley/core'
 import { AgentError } from './errors.ts'
+import { secretTables } from './rows.ts'
 import type { State, Tx } from './state.ts'
 
 /** Runs a step; resolves with its result when it is durable. Rejects with what the step threw, or when the store failed. */
@@ -13,9 +14,7 @@ export type Commit = <T>(step: (tx: Tx) => T) => Promise<T>
 
 export interface Committer {
   readonly commit: Commit
-  /** Resolves when everything so far is written or discarded. */
-  flush(): Promise<void>
-  /** Nothing is taken any more; what was taken is written. */
+  /** Nothing is taken any more; what was taken is written or discarded. */
   close(): Promise<void>
 }
 
@@ -26,12 +25,18 @@ export function createCommitter(options: {
   readonly store: Store
   readonly clock: Clock
   /** The store failed and the state was read again: whoever holds on to older state starts over. */
-  onDiscard(error: unknown): void
+  onDiscard(): void
+  /** A durable batch deleted secrets, which stay on the medium until their ranges are rewritten. */
+  onErased(): void
+  /** An effect threw. The step is durable all the same, and the other effects run. */
+  onEffectFailed(error: unknown): void
 }): Committer {
   const { state, store, clock } = options
   let waiting: Waiting[] = []
   let writing: Promise<void> | undefined
   let reloading: Promise<void> | undefined
+  /** What memory holds was not written: nothing is built on it before the store was read again. */
+  let isStale = false
   let closed = false
 
   const write = async (): Promise<void> => {
@@ -48,32 +53,51 @@ export function createCommitter(options: {
         continue
       }
       for (const step of group) step.settle()
-      for (const step of group) for (const effect of step.effects) effect()
+      if (ops.some(isErasure)) attempt(options.onErased)
+      for (const step of group) for (const effect of step.effects) attempt(effect)
     }
     writing = undefined
+  }
+
+  const attempt = (effect: () => void): void => {
+    try {
+      effect()
+    } catch (error) {
+      options.onEffectFailed(error)
+    }
   }
 
   const discard = async (group: Waiting[], cause: unknown): Promise<void> => {
     const lost = [...group, ...waiting]
     waiting = []
-    reloading = state.reload()
-    try {
-      await reloading
-    } catch {
-      // The store cannot even be read: nothing more is taken.
-      closed = true
-    }
-    reloading = undefined
-    const error = new AgentError('ERR_AGENT_STORE_FAILED', 'the store refused a batch; nothing of it took effect', {
-      cause,
-      retryable: !closed,
-    })
+    isStale = true
+    // A store that cannot even be read is read again before the next step.
+    await reload().catch(() => {})
+    const error = storeFailed(cause)
     for (const step of lost) step.settle(error)
-    options.onDiscard(error)
+  }
+
+  const reload = (): Promise<void> => {
+    reloading ??= state.reload().then(
+      () => {
+        isStale = false
+        reloading = undefined
+        attempt(options.onDiscard)
+      },
+      (error: unknown) => {
+        reloading = undefined
+        throw error
+      },
+    )
+    return reloading
   }
 
   const commit: Commit = async (step) => {
-    if (reloading !== undefined) await reloading.catch(() => {})
+    while (isStale && !closed) {
+      await reload().catch((error: unknown) => {
+        throw storeFailed(error)
+      })
+    }
     if (closed) throw new AgentError('ERR_AGENT_CLOSED', 'the agent is closed')
     const { result, ops, effects } = state.run(clock.now(), step)
     await new Promise<void>((done, failed) => {
@@ -83,16 +107,22 @@ export function createCommitter(options: {
     return result
   }
 
-  const flush = async (): Promise<void> => {
-    while (writing !== undefined) await writing
-  }
-
   return {
     commit,
-    flush,
     async close() {
       closed = true
-      await flush()
+      while (writing !== undefined) await writing
     },
   }
+}
+
+function storeFailed(cause: unknown): AgentError {
+  return new AgentError('ERR_AGENT_STORE_FAILED', 'the store refused a batch; nothing of it took effect', {
+    cause,
+    retryable: true,
+  })
+}
+
+function isErasure(op: StoreOp): boolean {
+  return op.type === 'del' && secretTables.some((table) => op.key.startsWith(`${table}/`))
 }

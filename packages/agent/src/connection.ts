@@ -78,6 +78,7 @@ type Life = {
   heard: number
   /** When the window last moved, or was empty. */
   moved: number
+  cancelWatch: () => void
   readonly asking: Map<string, Asking>
 }
 
@@ -137,6 +138,7 @@ export function createConnection(parts: ConnectionParts): Connection {
       ready: false,
       heard: clock.monotonic(),
       moved: clock.monotonic(),
+      cancelWatch() {},
       asking: new Map(),
     }
     life = mine
@@ -207,8 +209,7 @@ export function createConnection(parts: ConnectionParts): Connection {
 
   // A peer that vanished without a word shows only by its silence.
   const watch = (mine: Life): void => {
-    clock.at(clock.monotonic() + limits.idleMsMax / 2, () => {
-      if (life !== mine) return
+    mine.cancelWatch = clock.at(clock.monotonic() + limits.idleMsMax / 2, () => {
       const now = clock.monotonic()
       const silence = now - mine.heard
       if (mine.client.unsettled.length === 0) mine.moved = now
@@ -226,6 +227,8 @@ export function createConnection(parts: ConnectionParts): Connection {
   const end = (mine: Life, reason: string, retryable: boolean): void => {
     if (life !== mine) return
     life = undefined
+    // A timer that is left over keeps the process alive.
+    mine.cancelWatch()
     for (const { reject, cancel } of mine.asking.values()) {
       cancel()
       reject(new AgentError('ERR_AGENT_NOT_CONNECTED', 'the connection ended before the answer came', { retryable: true }))

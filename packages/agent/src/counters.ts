@@ -59,6 +59,14 @@ export function allot(tx: Tx, to: Address, threadId: string | undefined): { read
   return { seq, prev }
 }
 
+/** A store that is an older copy of itself took a new `inc`: its numbers begin anew, also those of what waits to be sealed. */
+export function renumber(tx: Tx): void {
+  for (const [key] of tx.rows('tail')) tx.del('tail', key)
+  for (const [key, row] of tx.rows('conversation')) if (row.seq > 0) tx.put('conversation', key, { ...row, seq: 0 })
+  for (const [key, row] of tx.rows('outbox'))
+    if (row.seq > 0) tx.put('outbox', key, { ...row, ...allot(tx, row.to, row.threadId) })
+}
+
 function keyOf({ from, device, inc, conversation }: Sequence): string {
   return `${from} ${device} ${inc} ${conversation}`
 }

@@ -7,6 +7,7 @@ import { type Address, type Clock, isMessagingError, type Random, type StanzaId 
 import type { RenewalReason } from '@parley/session'
 import type { C2sEvent, OutgoingStanza } from '@parley/stream'
 import type { Commit } from './commit.ts'
+import { AgentError } from './errors.ts'
 import type { Inbound } from './inbound.ts'
 import type { Keyring } from './keyring.ts'
 import type { AgentLimits } from './limits.ts'
@@ -47,6 +48,8 @@ export type DeliveryParts = {
   changed(): void
 }
 
+type Waiter = { done(): void; fail(error: unknown): void }
+
 /** Messages sealed in one turn of the loop, so that what comes in is not kept waiting. */
 const sealsPerTurn = 64
 
@@ -55,7 +58,8 @@ export function createDelivery(parts: DeliveryParts): Delivery {
   // Durable stanzas by their row's key; a Map keeps the order.
   let queue = new Map<string, StanzaId>()
   let keys = new Map<StanzaId, string>()
-  const waiters = new Set<() => void>()
+  const waiters = new Set<Waiter>()
+  const offers = new Set<() => void>()
   let running: Promise<void> | undefined
   let again = false
   let closed = false
@@ -85,24 +89,41 @@ export function createDelivery(parts: DeliveryParts): Delivery {
       again = false
       const blocked = new Set<Address>()
       let batch: Promise<unknown>[] = []
+      let any = false
       for (const [key, { to }] of [...state.rows('outbox')]) {
-        if (blocked.has(to) || closed) continue
-        batch.push(
-          commit((tx) => {
-            const result = sealRow(tx, { ...parts, sealed }, key)
-            if (result.outcome !== 'done') blocked.add(to)
-            if (result.outcome === 'wants') tx.after(() => parts.wantCards(result.address))
-            refresh(tx, to)
-          }),
-        )
+        if (blocked.has(to)) continue
+        if (closed) break
+        any = true
+        batch.push(seal(key, to, blocked))
         if (batch.length >= sealsPerTurn) {
           await Promise.all(batch)
           batch = []
         }
       }
       await Promise.all(batch)
-      parts.changed()
+      if (any) parts.changed()
       noticeDrained()
+    }
+  }
+
+  const seal = async (key: string, to: Address, blocked: Set<Address>): Promise<void> => {
+    try {
+      await commit((tx) => {
+        const result = sealRow(tx, { ...parts, sealed }, key)
+        if (result.outcome !== 'done') blocked.add(to)
+        if (result.outcome === 'wants') tx.after(() => parts.wantCards(result.address))
+        refresh(tx, to)
+      })
+    } catch (error) {
+      if (isMessagingError(error) && (error.retryable || error.code === 'ERR_AGENT_CLOSED')) throw error
+      // What cannot be sealed now never can, and must not stand in the way of what comes behind it.
+      await commit((tx) => {
+        const row = tx.get('outbox', key)
+        if (row === undefined) return
+        settleSent(tx, row.id, { state: 'failed', cause: 'unsealable' })
+        tx.del('outbox', key)
+        tx.after(() => parts.report('unsealable', to))
+      })
     }
   }
 
@@ -155,26 +176,32 @@ export function createDelivery(parts: DeliveryParts): Delivery {
     if (event.n !== undefined) tx.put('position', 'relay', { epoch, n: event.n })
     if (event.retryable && event.n === undefined) {
       // The row stays; the relay had no room for it just now.
-      tx.after(() => void clock.at(clock.monotonic() + limits.retryMsMax, () => offerAgain(event.id)))
+      tx.after(() => offerLater(event.id))
       return
     }
-    fail(tx, event.id, event.code)
+    const message = carriedBy(tx, event.id)
+    if (message !== undefined) settleSent(tx, message, { state: 'failed', cause: event.code })
     settle(tx, event.id, () => {})
   }
 
-  // A stanza to the own account carries copies: its end says nothing of the message.
-  const fail = (tx: Tx, id: StanzaId, cause: string): void => {
-    for (const [message, row] of tx.rows('sent')) {
-      if (row.stanzas?.includes(id) !== true) continue
-      settleSent(tx, message, { state: 'failed', cause })
-      return
-    }
+  // The message whose recipient a stanza goes to. One to the own account carries copies: its end says nothing of the message.
+  const carriedBy = (tx: Tx, id: StanzaId): string | undefined => {
+    const key = keys.get(id)
+    const message = key === undefined ? undefined : tx.get('stanza', key)?.message
+    if (message !== undefined) return tx.get('sent', message)?.stanzas?.includes(id) === true ? message : undefined
+    // It was accepted long ago, so its row is gone.
+    for (const [sent, row] of tx.rows('sent')) if (row.stanzas?.includes(id) === true) return sent
+    return undefined
   }
 
-  const offerAgain = (id: StanzaId): void => {
-    const key = keys.get(id)
-    const row = key === undefined ? undefined : state.get('stanza', key)
-    if (row !== undefined && !closed) parts.offer(toOutgoing(row))
+  const offerLater = (id: StanzaId): void => {
+    const cancel = clock.at(clock.monotonic() + limits.retryMsMax, () => {
+      offers.delete(cancel)
+      const key = keys.get(id)
+      const row = key === undefined ? undefined : state.get('stanza', key)
+      if (row !== undefined) parts.offer(toOutgoing(row))
+    })
+    offers.add(cancel)
   }
 
   const received = (events: readonly C2sEvent[], epoch: string): void => {
@@ -218,7 +245,7 @@ export function createDelivery(parts: DeliveryParts): Delivery {
 
   const noticeDrained = (): void => {
     if (state.size('outbox') > 0 || queue.size > 0) return
-    for (const done of [...waiters]) done()
+    for (const { done } of [...waiters]) done()
   }
 
   reload()
@@ -235,24 +262,37 @@ export function createDelivery(parts: DeliveryParts): Delivery {
     drained: (signal) =>
       new Promise((resolve, reject) => {
         signal?.throwIfAborted()
-        const abort = (): void => {
-          waiters.delete(done)
-          reject(signal?.reason)
-        }
-        const done = (): void => {
-          waiters.delete(done)
+        const end = (): void => {
+          waiters.delete(waiter)
           signal?.removeEventListener('abort', abort)
-          resolve()
         }
-        waiters.add(done)
+        const waiter: Waiter = {
+          done() {
+            end()
+            resolve()
+          },
+          fail(error) {
+            end()
+            reject(error)
+          },
+        }
+        const abort = (): void => waiter.fail(signal?.reason)
+        waiters.add(waiter)
         signal?.addEventListener('abort', abort, { once: true })
         noticeDrained()
+        if (closed) waiter.fail(agentClosed())
       }),
     async close() {
       closed = true
+      for (const cancel of offers) cancel()
       await running
+      for (const { fail } of [...waiters]) fail(agentClosed())
     },
   }
+}
+
+function agentClosed(): AgentError {
+  return new AgentError('ERR_AGENT_CLOSED', 'the agent is closed')
 }
 
 function toOutgoing(row: StanzaRow): OutgoingStanza {

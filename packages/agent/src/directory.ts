@@ -3,8 +3,18 @@
  * fetch per account at a time; failures are tried again with growing waits for as long as somebody wants the answer.
  * @module
  */
-import { type Address, type Clock, isMessagingError, type Json, type JsonObject, type Random } from '@parley/core'
+import {
+  type Address,
+  base64url,
+  type Clock,
+  isMessagingError,
+  type Json,
+  type JsonObject,
+  type Random,
+  utf8,
+} from '@parley/core'
 import { acceptCards } from '@parley/identity'
+import { sha256 } from '@parley/jose'
 import type { Commit } from './commit.ts'
 import { AgentError } from './errors.ts'
 import type { AgentLimits } from './limits.ts'
@@ -80,17 +90,19 @@ export function createDirectory(parts: DirectoryParts): Directory {
       if (pin === undefined) parts.failed(tx, address, acceptance.code)
       return acceptance.code
     }
-    tx.put('pin', address, acceptance.pin)
     if (acceptance.outcome === 'held') {
+      // A decision of the person stands until something else is offered.
+      if (tx.get('conversation', address)?.declined !== cardHash(acceptance.held.proof[1])) tx.put('pin', address, acceptance.pin)
       tx.after(() => parts.report(acceptance.held.code, address))
       return acceptance.held.code
     }
+    tx.put('pin', address, acceptance.pin)
     tx.put('statements', address, { fetched: tx.now, list: served.statements })
     parts.taken(tx, address)
     return undefined
   }
 
-  const run = (address: Address): Promise<void> => {
+  const run = (address: Address, { now }: { readonly now: boolean }): Promise<void> => {
     let entry = wanted.get(address)
     if (entry === undefined) {
       entry = {
@@ -101,6 +113,8 @@ export function createDirectory(parts: DirectoryParts): Directory {
       wanted.set(address, entry)
     }
     const mine = entry
+    // Every message to an account that cannot be reached wants it again; its next try is set already.
+    if (!now && mine.cancel !== undefined) return Promise.resolve()
     mine.cancel?.()
     mine.cancel = undefined
     mine.running ??= load(address).then(
@@ -109,9 +123,9 @@ export function createDirectory(parts: DirectoryParts): Directory {
       },
       async (error: unknown) => {
         mine.running = undefined
-        if (closed) return
+        if (closed) throw error
         if (isMessagingError(error) && error.retryable) {
-          mine.cancel = clock.at(clock.monotonic() + mine.backoff.next(), () => void run(address).catch(() => {}))
+          mine.cancel = clock.at(clock.monotonic() + mine.backoff.next(), () => want(address, { now: true }))
         } else {
           wanted.delete(address)
           if (isRefusal(error)) await commit((tx) => parts.failed(tx, address, error.reason ?? 'refused')).catch(() => {})
@@ -122,15 +136,17 @@ export function createDirectory(parts: DirectoryParts): Directory {
     return mine.running
   }
 
+  const want = (address: Address, { now }: { readonly now: boolean }): void => {
+    if (!closed) void run(address, { now }).catch(() => {})
+  }
+
   return {
-    want(address) {
-      if (!closed) void run(address).catch(() => {})
-    },
-    fetch: (address) => run(address),
+    want: (address) => want(address, { now: false }),
+    fetch: (address) => run(address, { now: true }),
     resume() {
       for (const [address, entry] of wanted) {
         entry.backoff.reset()
-        if (entry.running === undefined) void run(address).catch(() => {})
+        if (entry.running === undefined) want(address, { now: true })
       }
     },
     close() {
@@ -138,6 +154,11 @@ export function createDirectory(parts: DirectoryParts): Directory {
       for (const { cancel } of wanted.values()) cancel?.()
     },
   }
+}
+
+/** Names a card, also one that was not taken. */
+export function cardHash(jws: string): string {
+  return base64url(sha256(utf8(jws)))
 }
 
 function isRefusal(error: unknown): error is AgentError {

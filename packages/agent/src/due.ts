@@ -14,6 +14,7 @@ import type { AgentLimits } from './limits.ts'
 import { enqueue, type OutboxOptions } from './outbox.ts'
 import { stateKey } from './profile.ts'
 import { dueReceipts, receiptType } from './receipts.ts'
+import { secretTables } from './rows.ts'
 import type { Self } from './self.ts'
 import { settleSent } from './sent.ts'
 import type { State, Tx } from './state.ts'
@@ -22,9 +23,11 @@ import { stepThread, type ThreadParts } from './threads.ts'
 export interface Due {
   /** Something is due at this time (wall clock, ms). */
   at(ms: number): void
-  /** Does what is due now and sets the alarm for the rest. */
+  /** Does what is due now and sets the alarm for the rest; after a failure it is tried again. */
   run(): Promise<void>
-  close(): void
+  /** Secrets were deleted: takes them off the medium. */
+  erased(): void
+  close(): Promise<void>
 }
 
 export type DueParts = {
@@ -40,6 +43,12 @@ export type DueParts = {
   readonly dialBack: DialBack
   readonly inbound: Inbound
   readonly outbox: OutboxOptions
+  /** After the commit: a key statement waits to be published. */
+  publish(): void
+  /** After the commit: stanzas expired. */
+  dropped(): void
+  /** After a commit that may have changed the inbox or what became of messages. */
+  changed(): void
 }
 
 /** Expiry of keys and rows is looked at this often, whatever else is due. */
@@ -48,7 +57,8 @@ const sweepMs = 3_600_000
 export function createDue(parts: DueParts): Due {
   const { clock, state } = parts
   let alarm: { readonly ms: number; readonly cancel: () => void } | undefined
-  let erasing: Promise<void> = Promise.resolve()
+  let compacting: Promise<void> | undefined
+  let again = false
   let closed = false
 
   const set = (ms: number): void => {
@@ -56,7 +66,7 @@ export function createDue(parts: DueParts): Due {
     alarm?.cancel()
     const cancel = clock.at(clock.monotonic() + Math.max(0, ms - clock.now()), () => {
       alarm = undefined
-      void due.run().catch(() => set(clock.now() + parts.limits.retryMsMax))
+      void due.run()
     })
     alarm = { ms, cancel }
   }
@@ -64,32 +74,48 @@ export function createDue(parts: DueParts): Due {
   const due: Due = {
     at: set,
     async run() {
-      const erased = await parts.commit((tx) => {
-        runThreads(tx, parts)
-        parts.inbound.expire(tx)
-        for (const { to, body } of dueReceipts(tx)) enqueue(tx, { to, type: receiptType, body }, parts.outbox)
-        expireRows(tx)
-        rotateStatement(tx, parts)
-        return eraseKeys(tx)
-      })
-      if (erased) {
-        // A deleted row stays on the medium until its range is rewritten.
-        erasing = erasing.then(() => compactSecrets(parts.store)).catch(() => {})
-        await erasing
+      try {
+        await parts.commit((tx) => {
+          runThreads(tx, parts)
+          parts.inbound.expire(tx)
+          for (const { to, body } of dueReceipts(tx)) enqueue(tx, { to, type: receiptType, body }, parts.outbox)
+          expireRows(tx, parts)
+          rotateStatement(tx, parts)
+          eraseKeys(tx)
+        })
+      } catch {
+        set(clock.now() + parts.limits.retryMsMax)
+        return
       }
+      parts.changed()
       set(next(state, clock.now()))
     },
-    close() {
+    erased() {
+      again = true
+      compacting ??= compact()
+    },
+    async close() {
       closed = true
       alarm?.cancel()
+      await compacting
     },
   }
   return due
+
+  // A deleted row stays on the medium until its range is rewritten.
+  async function compact(): Promise<void> {
+    while (again) {
+      again = false
+      // What could not be rewritten now is rewritten with the next erasure.
+      await compactSecrets(parts.store).catch(() => {})
+    }
+    compacting = undefined
+  }
 }
 
 /** Rewrites the ranges of the secret tables, so that erased keys leave the medium. */
 export async function compactSecrets(store: Store): Promise<void> {
-  for (const table of ['held', 'key', 'own']) await store.compact({ gte: `${table}/`, lt: `${table}0` })
+  for (const table of secretTables) await store.compact({ gte: `${table}/`, lt: `${table}0` })
 }
 
 function next(state: State, now: number): number {
@@ -98,6 +124,7 @@ function next(state: State, now: number): number {
   for (const [, row] of state.rows('locked')) soonest = Math.min(soonest, row.deadline)
   for (const [, row] of state.rows('receipt')) soonest = Math.min(soonest, row.due)
   for (const [, row] of state.rows('stanza')) soonest = Math.min(soonest, row.expiry)
+  for (const [, row] of state.rows('outbox')) soonest = Math.min(soonest, row.expiry)
   return soonest
 }
 
@@ -120,48 +147,50 @@ function runThreads(tx: Tx, parts: DueParts): void {
   }
 }
 
-function expireRows(tx: Tx): void {
-  for (const [key, row] of [...tx.rows('stanza')]) {
+function expireRows(tx: Tx, { dropped }: DueParts): void {
+  let any = false
+  for (const [key, row] of tx.rows('stanza')) {
     if (row.expiry > tx.now) continue
-    if (row.message !== undefined) settleSent(tx, row.message, { state: 'failed', cause: 'expired' })
+    // Copies for the own devices say nothing of the message.
+    if (row.message !== undefined && tx.get('sent', row.message)?.stanzas?.includes(row.id) === true)
+      settleSent(tx, row.message, { state: 'failed', cause: 'expired' })
     tx.del('stanza', key)
+    any = true
   }
+  for (const [key, row] of tx.rows('outbox')) {
+    if (row.expiry > tx.now) continue
+    settleSent(tx, row.id, { state: 'failed', cause: 'expired' })
+    tx.del('outbox', key)
+    any = true
+  }
+  if (any) tx.after(dropped)
   // What became of a message is told for as long again as it could be on its way.
-  for (const [id, row] of [...tx.rows('sent')]) if (row.expiry + coreLimits.lifetimeMs <= tx.now) tx.del('sent', id)
+  for (const [id, row] of tx.rows('sent')) if (row.expiry + coreLimits.lifetimeMs <= tx.now) tx.del('sent', id)
 }
 
-function eraseKeys(tx: Tx): boolean {
-  let erased = false
-  for (const [key, held] of [...tx.rows('held')]) {
-    if (heldErasureDue(held) > tx.now) continue
-    tx.del('held', key)
-    erased = true
-  }
-  for (const [key, own] of [...tx.rows('own')]) {
+function eraseKeys(tx: Tx): void {
+  for (const [key, held] of tx.rows('held')) if (heldErasureDue(held) <= tx.now) tx.del('held', key)
+  for (const [key, own] of tx.rows('own')) {
     if (ownErasureDue(own) > tx.now) continue
     tx.del('own', key)
     tx.put('erased', sessionKey(own.smk.owner.address, own.smk.sid), eraseSession(own.smk, tx.now))
-    erased = true
   }
-  for (const [key, row] of [...tx.rows('key')]) {
-    if (row.expiry === undefined || row.expiry > tx.now) continue
-    tx.del('key', key)
-    erased = true
-  }
-  for (const [key, row] of [...tx.rows('erased')]) if (row.until <= tx.now) tx.del('erased', key)
-  return erased
+  for (const [key, row] of tx.rows('key')) if (row.expiry !== undefined && row.expiry <= tx.now) tx.del('key', key)
+  for (const [key, row] of tx.rows('erased')) if (row.until <= tx.now) tx.del('erased', key)
 }
 
-function rotateStatement(tx: Tx, { self, limits, random }: DueParts): void {
+function rotateStatement(tx: Tx, { self, limits, random, publish }: DueParts): void {
   const card = self.card()
   const statement = tx.get('self', 'profile')?.statement
-  if (card === undefined || statement === undefined || statement.issued + limits.agreementKeyMsMax > tx.now) return
-  stateKey(tx, { card, random })
+  if (card === undefined || statement === undefined) return
+  const isOld = statement.issued + limits.agreementKeyMsMax <= tx.now
+  if (isOld) stateKey(tx, { card, random })
+  if (isOld || !statement.published) tx.after(publish)
 }
 
 /** Where a message went whose recipient turned out not to exist, or may not be trusted: its sender is told how it ended. */
 export function failOutbox(tx: Tx, to: Address, cause: string): void {
-  for (const [key, row] of [...tx.rows('outbox')]) {
+  for (const [key, row] of tx.rows('outbox')) {
     if (row.to !== to) continue
     settleSent(tx, row.id, { state: 'failed', cause })
     tx.del('outbox', key)

@@ -47,6 +47,19 @@ export interface Inbound {
   expire(tx: Tx): void
 }
 
+/** Why a stanza waits. */
+type Lock = {
+  readonly cause: LockCause
+  readonly owner: Address
+  readonly sid?: string
+  readonly code?: string
+  readonly after?: Waited
+}
+
+/** What became of an opened message: done with, or the number of the message that must come before it. */
+type Applied = 'done' | 'protocol-unknown' | Waited
+type Waited = NonNullable<LockedRow['after']>
+
 export function createInbound(parts: InboundParts): Inbound {
   const { self, keyring, limits } = parts
 
@@ -54,7 +67,7 @@ export function createInbound(parts: InboundParts): Inbound {
     tx.after(() => parts.report(code, from))
   }
 
-  const lock = (tx: Tx, stanza: InboundStanza, opening: Opening & { outcome: 'locked' }): void => {
+  const lock = (tx: Tx, stanza: InboundStanza, opening: Lock): void => {
     const { from, device, entry, body } = stanza
     if (!isWithinQuota(tx, from, entry.length + body.length, limits)) {
       refuse(tx, 'locked-quota', from)
@@ -67,6 +80,7 @@ export function createInbound(parts: InboundParts): Inbound {
       device,
       owner: opening.owner,
       ...(opening.sid === undefined ? {} : { sid: opening.sid }),
+      ...(opening.after === undefined ? {} : { after: opening.after }),
       received: tx.now,
       deadline,
       entryLength: entry.length,
@@ -75,24 +89,17 @@ export function createInbound(parts: InboundParts): Inbound {
     tx.after(() => {
       parts.wakeAt(deadline)
       parts.locked('locked', from, opening.cause)
+      if (opening.code !== undefined) parts.report(opening.code, from)
     })
     repair(tx, opening, device)
   }
 
-  const repair = (
-    tx: Tx,
-    { cause, owner, sid }: { readonly cause: LockCause; readonly owner: Address; readonly sid?: string },
-    device: DeviceId,
-  ): void => {
+  const repair = (tx: Tx, { cause, owner, sid }: Lock, device: DeviceId): void => {
     if (cause === 'key-unknown' && sid !== undefined) parts.dialBack.ask(tx, { owner, device, sid })
     else if (cause === 'card-unknown' || cause === 'card-outdated') tx.after(() => parts.wantCards(owner))
   }
 
-  const apply = (
-    tx: Tx,
-    opening: Opening & { outcome: 'opened' },
-    options: { readonly patient: boolean },
-  ): 'done' | 'order' | 'protocol-unknown' => {
+  const apply = (tx: Tx, opening: Opening & { outcome: 'opened' }, options: { readonly patient: boolean }): Applied => {
     const { content, device, under } = opening
     const { from } = content
     if (isStale(content, tx.now)) {
@@ -120,7 +127,7 @@ export function createInbound(parts: InboundParts): Inbound {
     const found = parts.registry.find(content.type)
     if (found === undefined) return 'protocol-unknown'
     const waitsFor = prev > 0 && !isSeen(tx, sequence, prev) && !wasMissed(tx, sequence, prev)
-    if (waitsFor && options.patient) return 'order'
+    if (waitsFor && options.patient) return { ...sequence, seq: prev }
     const late = wasMissed(tx, sequence, seq)
     markSeen(tx, sequence, { seq, holesMax: limits.counterHolesMax, ...(waitsFor ? { missed: prev } : {}) })
     const isCopy = from === self.address
@@ -199,9 +206,69 @@ export function createInbound(parts: InboundParts): Inbound {
     parts.dialBack.opened(tx, key)
   }
 
-  // A stanza that was handed over may be what others wait for.
+  // A stanza that was handed over may be what others of its sender wait for.
   const release = (tx: Tx, from: Address): void => {
-    inbound.unlock(tx, (row) => row.cause === 'order' && row.from === from)
+    unlock(tx, () => false, new Set([from]))
+  }
+
+  const unlock = (tx: Tx, which: (row: LockedRow) => boolean, released: Set<Address>): number => {
+    let opened = 0
+    // Whatever opens may release an earlier one, so the pass is repeated until nothing moves.
+    for (let moved = true; moved; ) {
+      moved = false
+      for (const [key, row] of [...tx.rows('locked')]) {
+        const isReleased = row.cause === 'order' && released.has(row.from) && !stillWaits(tx, row)
+        if (!(isReleased || which(row)) || tx.get('locked', key) !== row) continue
+        const outcome = again(tx, key, row)
+        if (outcome === 'locked') continue
+        moved = true
+        if (outcome === 'refused') continue
+        opened++
+        released.add(row.from)
+      }
+    }
+    return opened
+  }
+
+  /** Looks at one locked stanza again. */
+  const again = (tx: Tx, key: string, row: LockedRow): 'opened' | 'refused' | 'locked' => {
+    const sealed = {
+      from: row.from,
+      device: row.device,
+      entry: row.bytes.subarray(0, row.entryLength),
+      body: row.bytes.subarray(row.entryLength),
+    }
+    const opening = openStanza(sealed, { self, keyring, state: tx })
+    if (opening.outcome === 'refused') {
+      tx.del('locked', key)
+      refuse(tx, opening.code, row.from)
+      return 'refused'
+    }
+    const lock: Lock | undefined =
+      opening.outcome === 'locked' ? opening : lockOf(apply(tx, opening, { patient: row.deadline > tx.now }), row.from)
+    if (lock === undefined) {
+      tx.del('locked', key)
+      tx.after(() => parts.locked('opened', row.from, row.cause))
+      return 'opened'
+    }
+    const { cause, owner, sid, after, code } = lock
+    if (cause === row.cause) return 'locked'
+    const { sid: _, after: __, ...rest } = row
+    const deadline = cause === 'order' ? tx.now + limits.orderWaitMs : row.deadline
+    tx.put('locked', key, {
+      ...rest,
+      cause,
+      owner,
+      deadline,
+      ...(sid === undefined ? {} : { sid }),
+      ...(after === undefined ? {} : { after }),
+    })
+    tx.after(() => {
+      parts.wakeAt(deadline)
+      if (code !== undefined) parts.report(code, row.from)
+    })
+    repair(tx, lock, row.device)
+    return 'locked'
   }
 
   const inbound: Inbound = {
@@ -221,79 +288,34 @@ export function createInbound(parts: InboundParts): Inbound {
         return
       }
       const result = apply(tx, opening, { patient: true })
-      if (result === 'done') release(tx, stanza.from)
-      else lock(tx, stanza, { outcome: 'locked', cause: result, owner: stanza.from })
+      const waits = lockOf(result, stanza.from)
+      if (waits === undefined) release(tx, stanza.from)
+      else lock(tx, stanza, waits)
     },
 
-    unlock(tx, which) {
-      let opened = 0
-      // Whatever opens may release an earlier one, so the pass is repeated until nothing moves.
-      for (let moved = true; moved; ) {
-        moved = false
-        for (const [key, row] of [...tx.rows('locked')]) {
-          if (!which(row) || tx.get('locked', key) !== row) continue
-          const sealed = {
-            from: row.from,
-            device: row.device,
-            entry: row.bytes.subarray(0, row.entryLength),
-            body: row.bytes.subarray(row.entryLength),
-          }
-          const opening = openStanza(sealed, { self, keyring, state: tx })
-          const isOver = row.deadline <= tx.now
-          const cause =
-            opening.outcome === 'opened'
-              ? apply(tx, opening, { patient: !isOver })
-              : opening.outcome === 'locked'
-                ? opening.cause
-                : 'done'
-          if (cause === 'done') {
-            tx.del('locked', key)
-            if (opening.outcome === 'refused') refuse(tx, opening.code, row.from)
-            else {
-              opened++
-              tx.after(() => parts.locked('opened', row.from, row.cause))
-            }
-            moved = true
-            continue
-          }
-          if (cause === row.cause) continue
-          const owner = opening.outcome === 'locked' ? opening.owner : row.from
-          const { sid: _, ...rest } = row
-          const sid = opening.outcome === 'locked' && opening.sid !== undefined ? { sid: opening.sid } : {}
-          const deadline = cause === 'order' ? tx.now + limits.orderWaitMs : row.deadline
-          tx.put('locked', key, { ...rest, cause, owner, ...sid, deadline })
-          tx.after(() => parts.wakeAt(deadline))
-          repair(tx, { cause, owner, ...sid }, row.device)
-        }
-      }
-      return opened
-    },
+    unlock: (tx, which) => unlock(tx, which, new Set()),
 
     expire(tx) {
       const due = [...tx.rows('locked')].filter(([, row]) => row.deadline <= tx.now)
+      if (due.length === 0) return
+      const underRepair = new Set<string>()
+      for (const [, row] of tx.rows('locked'))
+        if (row.cause !== 'order' && row.cause !== 'protocol-unknown' && row.deadline > tx.now) underRepair.add(senderOf(row))
       for (const [key, row] of due) {
-        if (row.cause === 'order' && isUnderRepair(tx, row)) {
+        if (row.cause === 'order' && underRepair.has(senderOf(row))) {
           // What it waits for may be locked itself: no gap while that can still open.
-          tx.put('locked', key, { ...row, deadline: tx.now + limits.orderWaitMs })
-          tx.after(() => parts.wakeAt(tx.now + limits.orderWaitMs))
-        } else if (row.cause === 'order') inbound.unlock(tx, (candidate) => candidate === row)
+          const deadline = tx.now + limits.orderWaitMs
+          tx.put('locked', key, { ...row, deadline })
+          tx.after(() => parts.wakeAt(deadline))
+        } else if (row.cause === 'order') unlock(tx, (candidate) => candidate === row, new Set())
         else {
           tx.del('locked', key)
           refuse(tx, `undecryptable-${row.cause}`, row.from)
         }
-        release(tx, row.from)
       }
     },
   }
   return inbound
-
-  function isUnderRepair(tx: Tx, row: LockedRow): boolean {
-    for (const [, other] of tx.rows('locked')) {
-      if (other.from === row.from && other.device === row.device && other.cause !== 'order' && other.cause !== 'protocol-unknown')
-        return true
-    }
-    return false
-  }
 
   function isStale(content: Content, now: number): boolean {
     const tolerance = coreLimits.clockToleranceMs
@@ -312,4 +334,20 @@ function isWithinQuota(tx: Tx, from: Address, bytes: number, limits: AgentLimits
     total += row.bytes.length
   }
   return count <= limits.lockedStanzasMax && total <= limits.lockedBytesMax
+}
+
+function senderOf({ from, device }: LockedRow): string {
+  return `${from} ${device}`
+}
+
+function lockOf(applied: Applied, owner: Address): Lock | undefined {
+  if (applied === 'done') return undefined
+  if (applied === 'protocol-unknown') return { cause: applied, owner }
+  return { cause: 'order', owner, after: applied }
+}
+
+// Spares opening a message that would only wait again.
+function stillWaits(tx: Tx, { after }: LockedRow): boolean {
+  if (after === undefined) return false
+  return !isSeen(tx, after, after.seq) && !wasMissed(tx, after, after.seq)
 }

@@ -4,7 +4,7 @@
  * was rejected; a handler that resolves has handled its message.
  * @module
  */
-import type { Address, DeviceId, JsonObject } from '@parley/core'
+import { type Address, type DeviceId, isMessagingError, type JsonObject } from '@parley/core'
 import { type AnyMessage, type BodyOutput, readBody } from '@parley/kernel'
 import type { Commit } from './commit.ts'
 import type { InboxRow } from './rows.ts'
@@ -92,14 +92,21 @@ export function createInbox(parts: {
   const { state, commit } = parts
   const inHand = new Set<string>()
   const waiting = new Set<() => void>()
+  let changes = 0
   let closed = false
 
   const wake = (): void => {
+    changes++
     for (const go of [...waiting]) go()
   }
 
-  const change = (signal: AbortSignal | undefined): Promise<void> =>
+  // Resolves at the first change after `seen`, which may have come while the caller was looking.
+  const change = (seen: number, signal: AbortSignal | undefined): Promise<void> =>
     new Promise((done) => {
+      if (changes !== seen || signal?.aborted === true) {
+        done()
+        return
+      }
       const go = (): void => {
         waiting.delete(go)
         signal?.removeEventListener('abort', go)
@@ -124,6 +131,7 @@ export function createInbox(parts: {
       return undefined
     }
     inHand.add(key)
+    const wasDone = last?.done === true
     try {
       const row = await commit((tx) => {
         if (last !== undefined) settle(tx, last)
@@ -141,18 +149,22 @@ export function createInbox(parts: {
       return take(key, row, type)
     } catch (error) {
       inHand.delete(key)
-      if (last !== undefined) inHand.delete(last.key)
+      if (last !== undefined) last.done = wasDone
       throw error
     }
   }
 
   const finish = async (taken: Taken): Promise<void> => {
-    try {
-      if (!taken.done) await commit((tx) => settle(tx, taken))
-    } finally {
-      inHand.delete(taken.key)
-      wake()
+    if (!taken.done) {
+      try {
+        await commit((tx) => settle(tx, taken))
+      } catch (error) {
+        taken.done = false
+        throw error
+      }
     }
+    inHand.delete(taken.key)
+    wake()
   }
 
   const settle = (tx: Tx, taken: Taken): void => {
@@ -188,13 +200,20 @@ export function createInbox(parts: {
           taken.rejected = cause
         },
         async commit(rows) {
-          await commit((tx) => {
-            for (const op of rows) {
-              if (op.type === 'put') tx.put('app', op.key, { bytes: op.value })
-              else tx.del('app', op.key)
-            }
-            settle(tx, taken)
-          })
+          if (taken.done) throw new TypeError('commit: this message was handled before')
+          taken.isRejected = false
+          try {
+            await commit((tx) => {
+              for (const op of rows) {
+                if (op.type === 'put') tx.put('app', op.key, { bytes: op.value })
+                else tx.del('app', op.key)
+              }
+              settle(tx, taken)
+            })
+          } catch (error) {
+            taken.done = false
+            throw error
+          }
         },
       },
     }
@@ -206,15 +225,27 @@ export function createInbox(parts: {
     try {
       for (;;) {
         if (closed || signal?.aborted === true) return
-        const ended = last
-        last = undefined
-        last = await exchange(ended, type)
+        const seen = changes
+        try {
+          last = await exchange(last, type)
+        } catch (error) {
+          // Nothing was handed over or marked; when the store takes batches again, the agent says so.
+          if (!isMessagingError(error) || !error.retryable) throw error
+          await change(seen, signal)
+          continue
+        }
         // The type is the caller's definition, whose schema has read the body.
         if (last !== undefined) yield last.message as Message<never>
-        else await change(signal)
+        else await change(seen, signal)
       }
     } finally {
-      if (last !== undefined && !closed) await finish(last)
+      if (last !== undefined) {
+        try {
+          if (!closed) await finish(last)
+        } finally {
+          inHand.delete(last.key)
+        }
+      }
     }
   }
 

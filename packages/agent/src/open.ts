@@ -3,7 +3,7 @@
  * is missing and whose it is. Nothing of the content is used before the signature holds and its signer is the sender's.
  * @module
  */
-import type { Address, DeviceId } from '@parley/core'
+import { type Address, type DeviceId, limits } from '@parley/core'
 import { decryptEnvelope, readEnvelope, readSigned, verifySigned } from '@parley/jwm'
 import { checkReader, checkUnder, sessionKey } from '@parley/session'
 import { type Content, readContent } from './content.ts'
@@ -36,6 +36,8 @@ export type Opening =
       /** Whose key or card is missing. */
       readonly owner: Address
       readonly sid?: string
+      /** What the person must be told besides. */
+      readonly code?: 'identity-substituted'
     }
   | { readonly outcome: 'refused'; readonly code: string }
 
@@ -74,8 +76,11 @@ export function openStanza(sealed: Sealed, parts: OpenParts): Opening {
   if (!verified.ok) return refused(verified.code)
   const content = readContent(verified.attributes)
   if (!content.ok) return refused(content.code)
+  const { removed } = signer.device
+  // A retired device is heard on what it sent before; it names that time itself, so age alone ends it (design §2).
+  if (removed !== undefined && content.content.sent > removed * 1000 + limits.clockToleranceMs) return refused('signer-removed')
   const problem = boundTo(content.content, { sealed, device: signer.device.id, envelope, held: held?.smk, self })
-  if (problem === 'identity-substituted') return { outcome: 'locked', cause: 'trust-held', owner: sealed.from }
+  if (problem === 'identity-substituted') return { outcome: 'locked', cause: 'trust-held', owner: sealed.from, code: problem }
   if (problem !== undefined) return refused(problem)
   return {
     outcome: 'opened',

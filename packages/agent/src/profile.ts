@@ -106,14 +106,14 @@ export function deviceLine(profile: ProfileRow): string {
 
 /** Reads such a line; throws `ERR_AGENT_DEVICE_LINE_MALFORMED`. */
 export function readDeviceLine(line: string): { readonly address: Address; readonly id: DeviceId; readonly signingKey: Jwk } {
-  const [uri = '', query = ''] = line.trim().split('?')
+  const [uri = '', query = '', ...rest] = line.trim().split('?')
   const address = fromImUri(uri)
   const x = query.startsWith('device=') ? query.slice(7) : ''
   const signingKey: Jwk = { kty: 'OKP', crv: 'Ed25519', x }
   try {
     importKey(signingKey)
     const id = toDeviceId(thumbprint(signingKey))
-    if (address !== undefined && id !== undefined) return { address, id, signingKey }
+    if (address !== undefined && id !== undefined && rest.length === 0) return { address, id, signingKey }
   } catch {
     // Said below, in the same words as for every other malformed line.
   }
@@ -128,26 +128,27 @@ export function signNextCard(tx: Pick<Tx, 'get' | 'now'>, head: ReadCard, device
   return signCard(card, { key: importKey(account.jwk), now: tx.now })
 }
 
-/** The card's devices with one more, or the same when it is there. */
+/** The card's devices with one more, or the same when it is there. A device that was removed never comes back. */
 export function withDevice(
   card: Card,
   device: { readonly id: DeviceId; readonly signingKey: Jwk },
   now: number,
 ): readonly CardDevice[] {
-  if (card.devices.some(({ id }) => id === device.id)) return card.devices
+  const known = card.devices.find(({ id }) => id === device.id)
+  if (known?.removed !== undefined) throw new AgentError('ERR_AGENT_DEVICE_REMOVED', 'a removed device cannot be let in again')
+  if (known !== undefined) return card.devices
   return [...card.devices, { ...device, added: seconds(now) }]
 }
 
-/** The card's devices with one removed. */
+/** The card's devices with one removed; the same when it is not there or removed already. */
 export function withoutDevice(
   card: Card,
   id: DeviceId,
   options: { readonly reason: RemovalReason; readonly now: number },
 ): readonly CardDevice[] {
+  if (!card.devices.some((device) => device.id === id && device.removed === undefined)) return card.devices
   return card.devices.map((device) =>
-    device.id === id && device.removed === undefined
-      ? { ...device, removed: seconds(options.now), reason: options.reason }
-      : device,
+    device.id === id ? { ...device, removed: seconds(options.now), reason: options.reason } : device,
   )
 }
 

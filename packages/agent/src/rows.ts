@@ -51,6 +51,8 @@ export type ConversationRow = {
   readonly contact?: true
   /** Thumbprint of the account key out of a contact link, for first use. */
   readonly account?: string
+  /** Hash of a card that contradicts the pinned ones and that the person turned down. */
+  readonly declined?: string
 }
 
 /** The last message of this device in a thread. Key: `<peer> <thread id>`. */
@@ -142,6 +144,14 @@ export type LockedRow = {
   readonly owner: Address
   /** For `key-unknown`. */
   readonly sid?: string
+  /** For `order`: the message that must come before it. */
+  readonly after?: {
+    readonly from: Address
+    readonly device: DeviceId
+    readonly inc: string
+    readonly conversation: Address
+    readonly seq: number
+  }
   readonly received: number
   readonly deadline: number
   readonly entryLength: number
@@ -216,6 +226,8 @@ export const tables: readonly Table[] = [
 ]
 
 /** Tables whose rows are sealed under the store key. */
+export const secretTables: readonly Table[] = ['held', 'key', 'own']
+
 export function isSecret(table: Table): boolean {
-  return table === 'key' || table === 'held' || table === 'own'
+  return secretTables.includes(table)
 }

@@ -44,10 +44,13 @@ export function createRuns(parts: {
   readonly commit: Commit
   readonly registry: Registry
   threads(): ThreadParts
+  /** A listener of the application threw. */
+  listenerFailed(error: unknown): void
 }): Runs {
   const { state, commit } = parts
   const listeners = new Map<string, Set<Listener>>()
   const closers = new Set<(error: unknown) => void>()
+  let closedWith: { readonly error: unknown } | undefined
 
   const listen = (threadId: string, listener: Listener): (() => void) => {
     const all = listeners.get(threadId) ?? new Set()
@@ -101,6 +104,7 @@ export function createRuns(parts: {
           closers.add(fail)
           signal?.addEventListener('abort', abort, { once: true })
           look()
+          if (closedWith !== undefined) fail(closedWith.error)
         }),
     }
   }
@@ -125,9 +129,16 @@ export function createRuns(parts: {
       })
     },
     notice({ thread, name, params }) {
-      for (const listener of [...(listeners.get(thread.threadId) ?? [])]) listener({ name, params })
+      for (const listener of [...(listeners.get(thread.threadId) ?? [])]) {
+        try {
+          listener({ name, params })
+        } catch (error) {
+          parts.listenerFailed(error)
+        }
+      }
     },
     close(error) {
+      closedWith = { error }
       for (const fail of [...closers]) fail(error)
     },
   }

@@ -41,13 +41,13 @@ type Waiter = { readonly id: string; readonly until: SentState; done(): void; fa
 
 export function createSentBook(state: State): SentBook {
   const waiters = new Set<Waiter>()
+  let closedWith: { readonly error: unknown } | undefined
 
   const check = (waiter: Waiter): boolean => {
     const row = state.get('sent', waiter.id)
     // Rows are kept for the lifetime of the message; one that is gone was answered for.
     const now = row?.state ?? 'delivered'
-    if (now === 'failed')
-      waiter.failed(new AgentError('ERR_AGENT_SEND_FAILED', `the message was not delivered: ${row?.cause ?? 'unknown'}`))
+    if (now === 'failed') waiter.failed(sendFailed(row?.cause ?? 'unknown'))
     else if (order[now] >= order[waiter.until]) waiter.done()
     else return false
     return true
@@ -74,6 +74,10 @@ export function createSentBook(state: State): SentBook {
         },
       }
       if (check(waiter)) return
+      if (closedWith !== undefined) {
+        reject(closedWith.error)
+        return
+      }
       waiters.add(waiter)
       signal?.addEventListener('abort', abort, { once: true })
     })
@@ -93,8 +97,13 @@ export function createSentBook(state: State): SentBook {
       for (const waiter of waiters) if (check(waiter)) waiters.delete(waiter)
     },
     close(error) {
+      closedWith = { error }
       for (const waiter of waiters) waiter.failed(error)
       waiters.clear()
     },
   }
+}
+
+function sendFailed(reason: string): AgentError {
+  return new AgentError('ERR_AGENT_SEND_FAILED', `the message was not delivered: ${reason}`, { reason })
 }

@@ -21,7 +21,7 @@ export interface Tx {
   get<T extends Table>(table: T, key: string): Rows[T] | undefined
   put<T extends Table>(table: T, key: string, row: Rows[T]): void
   del(table: Table, key: string): void
-  /** The rows of a table, in the order of their first writing. */
+  /** The rows of a table; those of a queue in its order. Rows may be put and deleted meanwhile. */
   rows<T extends Table>(table: T): IterableIterator<[string, Rows[T]]>
   size(table: Table): number
   /** A key behind all others of a queue, so that its rows keep their order. */
@@ -36,7 +36,7 @@ export interface State {
   size(table: Table): number
   /** Runs a step and answers its changes; throws what the step throws, with everything undone. */
   run<T>(now: number, step: (tx: Tx) => T): { readonly result: T; readonly ops: StoreOp[]; readonly effects: (() => void)[] }
-  /** Forgets everything and reads the store again. */
+  /** Reads the store again and forgets what was not in it; when that fails, everything is as before. */
   reload(): Promise<void>
   /** Every secret row, sealed anew under the first store key. */
   reseal(): StoreOp[]
@@ -81,6 +81,7 @@ export async function openState(options: {
     size: (table) => tableOf(table).size,
     run(now, step) {
       const undo: (() => void)[] = []
+      const bereft = new Set<Table>()
       const effects: (() => void)[] = []
       const changed = new Map<string, { readonly table: Table; readonly key: string }>()
       const change = (table: Table, key: string, apply: (rows: Map<string, unknown>) => void): void => {
@@ -88,6 +89,7 @@ export async function openState(options: {
         const old = rows.get(key)
         undo.push(() => (old === undefined ? rows.delete(key) : rows.set(key, old)))
         apply(rows)
+        if (!rows.has(key)) bereft.add(table)
         changed.set(`${table}/${key}`, { table, key })
       }
       const tx: Tx = {
@@ -113,21 +115,26 @@ export async function openState(options: {
         return { result, ops, effects }
       } catch (error) {
         for (const revert of undo.reverse()) revert()
+        // A row that was deleted came back at the end; queues are read in the order of their keys.
+        for (const table of bereft) sortRows(tableOf(table))
         throw error
       }
     },
     async reload() {
-      memory = new Map()
       await checkSchema(store)
+      const read = new Map<Table, Map<string, unknown>>()
       for (const table of tables) {
+        const rows = new Map<string, unknown>()
+        read.set(table, rows)
         for await (const [name, octets] of store.iterate({ gt: `${table}/`, lt: `${table}0` })) {
           const key = name.slice(table.length + 1)
           const opened = isSecret(table) ? unseal(octets, { keys: storeKeys, name }) : octets
           const row = opened === undefined ? undefined : decodeRow(opened)
           if (row === undefined) throw new AgentError('ERR_AGENT_PROFILE_DAMAGED', `a row of ${table} cannot be read`)
-          tableOf(table).set(key, row)
+          rows.set(key, row)
         }
       }
+      memory = read
     },
     reseal() {
       const ops: StoreOp[] = []
@@ -141,6 +148,12 @@ export async function openState(options: {
   }
   await state.reload()
   return state
+}
+
+function sortRows(rows: Map<string, unknown>): void {
+  const sorted = [...rows].sort(([a], [b]) => (a < b ? -1 : 1))
+  rows.clear()
+  for (const [key, row] of sorted) rows.set(key, row)
 }
 
 async function checkSchema(store: Store): Promise<void> {

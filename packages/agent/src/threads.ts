@@ -33,6 +33,8 @@ export type ThreadParts = {
   readonly registry: Registry
   readonly outbox: OutboxOptions
   readonly call: CallCapability
+  /** Keys of the threads begun last, by protocol, role and peer: a hint that spares looking through all. */
+  readonly recent: Map<string, string>
   /** A message for the application, in this step. */
   deliver(tx: Tx, message: Received): void
   /** After the commit. */
@@ -58,18 +60,25 @@ export function findThread(
   return tx.get('thread', tx.get('alias', key)?.key ?? key)
 }
 
+type RoleWith = Pick<ThreadRecord, 'protocol' | 'role' | 'peer'>
+
 /** The newest active thread of a protocol role with a peer. */
-export function activeThread(
-  tx: Tx,
-  of: { readonly protocol: string; readonly role: string; readonly peer: Address },
-): ThreadRecord | undefined {
+export function activeThread(tx: Tx, { recent }: Pick<ThreadParts, 'recent'>, of: RoleWith): ThreadRecord | undefined {
+  const fits = (record: ThreadRecord): boolean =>
+    record.protocol === of.protocol && record.role === of.role && record.peer === of.peer && record.status === 'active'
+  const hint = tx.get('thread', recent.get(roleWith(of)) ?? '')
+  if (hint !== undefined && fits(hint)) return hint
   let newest: ThreadRecord | undefined
-  for (const [, record] of tx.rows('thread')) {
-    const fits =
-      record.protocol === of.protocol && record.role === of.role && record.peer === of.peer && record.status === 'active'
-    if (fits && (newest === undefined || record.started >= newest.started)) newest = record
+  for (const [key, record] of tx.rows('thread')) {
+    if (!fits(record) || (newest !== undefined && record.started < newest.started)) continue
+    newest = record
+    recent.set(roleWith(of), key)
   }
   return newest
+}
+
+function roleWith({ protocol, role, peer }: RoleWith): string {
+  return `${protocol} ${role} ${peer}`
 }
 
 /** Steps a thread and does in this batch what the step asks for. */
@@ -166,6 +175,7 @@ function store(
   const [own, ...aliases] = threadKeys(after)
   if (own === undefined) return
   tx.put('thread', own, after)
+  if (before === undefined) parts.recent.set(roleWith(after), own)
   if (before === undefined) for (const alias of aliases) tx.put('alias', alias, { key: own })
   const due = nextDeadline(after)
   if (due !== undefined) tx.after(() => parts.wakeAt(due.at))

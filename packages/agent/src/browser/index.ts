@@ -28,12 +28,17 @@ const transport: Transport = {
 export async function openAgent(options: OpenBrowserAgentOptions): Promise<Agent> {
   const { name, address, relay, onRecoveryKey, ...rest } = options
   const store = await openLevelStore(name)
-  const parts = { store, clock: systemClock, random: systemRandom, transport, ...rest }
-  if (!(await hasProfile(store))) {
-    if (address === undefined || relay === undefined)
-      throw new AgentError('ERR_AGENT_PROFILE_ABSENT', 'there is no profile in this database')
-    const { recoveryKey } = await makeAccount({ ...parts, address: parseAddress(address), relayUrl: relay })
-    onRecoveryKey?.(recoveryKey)
+  try {
+    const parts = { store, clock: systemClock, random: systemRandom, transport, ...rest }
+    if (!(await hasProfile(store))) {
+      if (address === undefined || relay === undefined)
+        throw new AgentError('ERR_AGENT_PROFILE_ABSENT', 'there is no profile in this database')
+      const { recoveryKey } = await makeAccount({ ...parts, address: parseAddress(address), relayUrl: relay })
+      onRecoveryKey?.(recoveryKey)
+    }
+    return await createAgent(parts)
+  } catch (error) {
+    await store.close().catch(() => {})
+    throw error
   }
-  return await createAgent(parts)
 }

@@ -161,9 +161,10 @@ async function renewStoreKey(options: {
   if (first === undefined) return
   const next = isRenewing ? first : random.bytes(keyBytes)
   const both = isRenewing ? storeKeys : [next, first]
+  // Read first: a store that is damaged or newer stays untouched, and so does its key.
+  const state = await openState({ store, random, storeKeys: both })
   // Both keys are on disk before the first secret is sealed under the new one, and the old one leaves after the last.
   await writeStoreKeys(home, { made: now, keys: both })
-  const state = await openState({ store, random, storeKeys: both })
   await store.batch(state.reseal(), { durable: true })
   await compactSecrets(store)
   await writeStoreKeys(home, { made: now, keys: [next] })
