@@ -1,0 +1,61 @@
+import { mkdirSync } from 'node:fs'
+import { join } from 'node:path'
+import { expect, it } from 'vitest'
+import { blocksOf, pages, sdkExample, withFolder } from './examples.ts'
+import { startRelay } from './local-relay.ts'
+import { output, run } from './process.ts'
+import { root } from './workspace.ts'
+
+const tsc = join(root, 'node_modules/.bin/tsc')
+const settings = {
+  extends: '../../tsconfig.base.json',
+  // An example may show a value and leave it there.
+  compilerOptions: { noEmit: true, composite: false, incremental: false, noUnusedLocals: false },
+  include: ['**/*.ts'],
+}
+
+it('every example of the pages compiles', { timeout: 120_000 }, async () => {
+  const blocks = pages.flatMap((page) => blocksOf(page, 'ts'))
+  expect(blocks.length).toBeGreaterThan(10)
+  const files = blocks.map(({ page, index, code }) => [`${page.replace(/\W/g, '-')}-${index}.ts`, `${code}\nexport {}\n`])
+  await withFolder({ ...Object.fromEntries(files), 'tsconfig.json': JSON.stringify(settings) }, async (folder) => {
+    const { out } = await run(tsc, ['-p', folder], { cwd: folder })
+    expect(out).toBe('')
+  })
+})
+
+it('every JSON block of the pages is JSON', () => {
+  const offences = pages.flatMap((page) =>
+    blocksOf(page, 'json').flatMap(({ code }) => {
+      try {
+        JSON.parse(code)
+        return []
+      } catch {
+        return [`${page}: ${code.slice(0, 60)}`]
+      }
+    }),
+  )
+  expect(offences).toEqual([])
+})
+
+it('the example of the README has at most 12 lines', () => {
+  expect(sdkExample().trimEnd().split('\n').length).toBeLessThanOrEqual(12)
+})
+
+// It runs as a reader would run it: compiled, in a process of its own, on the built packages.
+it('the example of the README runs', { timeout: 120_000 }, async () => {
+  const relay = await startRelay()
+  try {
+    const code = sdkExample().replace('ws://127.0.0.1:4001', relay.url)
+    expect(code).toContain(relay.url)
+    const emit = { ...settings, compilerOptions: { composite: false, incremental: false, outDir: 'out', rootDir: '.' } }
+    await withFolder({ 'example.ts': code, 'tsconfig.json': JSON.stringify(emit) }, async (folder) => {
+      await output(tsc, ['-p', folder], { cwd: folder })
+      const home = join(folder, 'home')
+      mkdirSync(home)
+      expect(await output('node', [join(folder, 'out/example.js')], { cwd: home })).toBe('alice@a.localhost: Hello, Bob!\n')
+    })
+  } finally {
+    await relay.close()
+  }
+})
