@@ -1,0 +1,101 @@
+import type { Address, DeviceId } from '@parley/core'
+import { createMemoryStore, createSimRandom } from '@parley/core/sim'
+import { beforeEach, describe, expect, it } from 'vitest'
+import { allot, isSeen, markSeen, renumber, type Sequence, wasMissed } from '../src/counters.ts'
+import { openState, type State, type Tx } from '../src/state.ts'
+
+const sequence: Sequence = {
+  from: 'alice@a.test' as Address,
+  device: 'device' as DeviceId,
+  inc: 'AAAAAAAAAAA',
+  conversation: 'bob@b.test' as Address,
+}
+const bob = 'bob@b.test' as Address
+let state: State
+const run = <T>(step: (tx: Tx) => T): T => state.run(0, step).result
+const mark = (seq: number, missed?: number): void =>
+  run((tx) => markSeen(tx, sequence, { seq, holesMax: 4, ...(missed === undefined ? {} : { missed }) }))
+const seen = (of: Sequence = sequence): number[] =>
+  run((tx) => Array.from({ length: 21 }, (_, seq) => seq).filter((seq) => isSeen(tx, of, seq)))
+
+beforeEach(async () => {
+  state = await openState({ store: createMemoryStore(), random: createSimRandom(1), storeKeys: [new Uint8Array(32)] })
+})
+
+describe('numbers that came', () => {
+  it('are told from those that did not, in whatever order they come', () => {
+    for (const seq of [3, 1, 5]) mark(seq)
+    expect(seen()).toEqual([0, 1, 3, 5])
+    mark(4)
+    mark(2)
+    expect(seen()).toEqual([0, 1, 2, 3, 4, 5])
+  })
+
+  it('leave holes only so many: the oldest are given up', () => {
+    mark(1)
+    mark(20)
+    expect(seen()).toEqual([...Array(16).keys(), 20])
+    mark(17)
+    expect(state.get('counter', 'alice@a.test device AAAAAAAAAAA bob@b.test')?.holes).toEqual([16, 18, 19])
+  })
+
+  it('take no more room after a leap to the highest number there is', () => {
+    mark(Number.MAX_SAFE_INTEGER)
+    expect(state.get('counter', 'alice@a.test device AAAAAAAAAAA bob@b.test')?.holes).toHaveLength(4)
+  })
+
+  it.each([
+    ['device', { device: 'other' as DeviceId }],
+    ['life', { inc: 'BBBBBBBBBBB' }],
+    ['conversation', { conversation: 'carol@c.test' as Address }],
+    ['account', { from: 'mallory@a.test' as Address }],
+  ])('say nothing of another %s', (_, change) => {
+    mark(1)
+    expect(seen({ ...sequence, ...change })).toEqual([])
+  })
+
+  it('are late when they were given up, once', () => {
+    mark(3, 2)
+    expect(run((tx) => wasMissed(tx, sequence, 2))).toBe(true)
+    expect(run((tx) => isSeen(tx, sequence, 2))).toBe(false)
+    mark(2)
+    expect(run((tx) => wasMissed(tx, sequence, 2))).toBe(false)
+    expect(run((tx) => isSeen(tx, sequence, 2))).toBe(true)
+  })
+
+  it('are remembered as given up only so many', () => {
+    for (let seq = 2; seq <= 20; seq += 2) mark(seq, seq - 1)
+    expect(state.get('counter', 'alice@a.test device AAAAAAAAAAA bob@b.test')?.missed).toEqual([13, 15, 17, 19])
+  })
+})
+
+describe('own numbers', () => {
+  const next = (thread?: string): unknown => run((tx) => allot(tx, bob, thread))
+
+  it('count in a conversation, and name the one before in the thread', () => {
+    expect([next('t'), next('u'), next('t'), next(), next('u')]).toEqual([
+      { seq: 1, prev: 0 },
+      { seq: 2, prev: 0 },
+      { seq: 3, prev: 1 },
+      { seq: 4, prev: 0 },
+      { seq: 5, prev: 2 },
+    ])
+  })
+
+  it('begin anew with a new life, with those that wait to be sealed', () => {
+    for (let i = 0; i < 3; i++) next('t')
+    run((tx) => {
+      const row = { to: bob, threadId: 't' }
+      tx.put('outbox', '1', { ...row, ...allot(tx, bob, 't') } as never)
+      tx.put('outbox', '2', { to: bob, seq: 0, prev: 0 } as never)
+      tx.put('outbox', '3', { ...row, ...allot(tx, bob, 't') } as never)
+      renumber(tx)
+    })
+    expect([...state.rows('outbox')].map(([, { seq, prev }]) => [seq, prev])).toEqual([
+      [1, 0],
+      [0, 0],
+      [2, 1],
+    ])
+    expect(next('t')).toEqual({ seq: 3, prev: 2 })
+  })
+})
