@@ -16,10 +16,20 @@ export type Sequence = {
   readonly conversation: Address
 }
 
+/** True when any number of this sequence came before. */
+export function isKnown(tx: Tx, sequence: Sequence): boolean {
+  return tx.get('counter', keyOf(sequence)) !== undefined
+}
+
 /** True when this number came before, or was given up. */
 export function isSeen(tx: Tx, sequence: Sequence, seq: number): boolean {
   const row = tx.get('counter', keyOf(sequence))
   return row !== undefined && seq <= row.max && !row.holes.includes(seq)
+}
+
+/** True when nothing of this sequence ever came here. */
+export function isNew(tx: Tx, sequence: Sequence): boolean {
+  return tx.get('counter', keyOf(sequence)) === undefined
 }
 
 /** True when a later message of its thread was handed over without this one: it is late now. */

@@ -8,7 +8,7 @@ import { kernelPrefix, type Received, type Registry } from '@parley/kernel'
 import { dialBack } from '@parley/protocols/dial-back'
 import { confirmKey, keyType, readKeyBody, sessionKey, takeKey } from '@parley/session'
 import type { Content } from './content.ts'
-import { isSeen, markSeen, type Sequence, wasMissed } from './counters.ts'
+import { isKnown, isSeen, markSeen, type Sequence, wasMissed } from './counters.ts'
 import type { DialBack } from './dial-back.ts'
 import type { Keyring } from './keyring.ts'
 import type { AgentLimits } from './limits.ts'
@@ -99,7 +99,11 @@ export function createInbound(parts: InboundParts): Inbound {
     else if (cause === 'card-unknown' || cause === 'card-outdated') tx.after(() => parts.wantCards(owner))
   }
 
-  const apply = (tx: Tx, opening: Opening & { outcome: 'opened' }, options: { readonly patient: boolean }): Applied => {
+  const apply = (
+    tx: Tx,
+    opening: Opening & { outcome: 'opened' },
+    options: { readonly patient: boolean; readonly key?: string },
+  ): Applied => {
     const { content, device, under } = opening
     const { from } = content
     if (isStale(content, tx.now)) {
@@ -127,7 +131,7 @@ export function createInbound(parts: InboundParts): Inbound {
     const found = parts.registry.find(content.type)
     if (found === undefined) return 'protocol-unknown'
     const waitsFor = prev > 0 && !isSeen(tx, sequence, prev) && !wasMissed(tx, sequence, prev)
-    if (waitsFor && options.patient) return { ...sequence, seq: prev }
+    if (waitsFor && options.patient && mayStillCome(tx, sequence, options.key)) return { ...sequence, seq: prev }
     const late = wasMissed(tx, sequence, seq)
     markSeen(tx, sequence, { seq, holesMax: limits.counterHolesMax, ...(waitsFor ? { missed: prev } : {}) })
     const isCopy = from === self.address
@@ -245,7 +249,7 @@ export function createInbound(parts: InboundParts): Inbound {
       return 'refused'
     }
     const lock: Lock | undefined =
-      opening.outcome === 'locked' ? opening : lockOf(apply(tx, opening, { patient: row.deadline > tx.now }), row.from)
+      opening.outcome === 'locked' ? opening : lockOf(apply(tx, opening, { patient: row.deadline > tx.now, key }), row.from)
     if (lock === undefined) {
       tx.del('locked', key)
       tx.after(() => parts.locked('opened', row.from, row.cause))
@@ -316,6 +320,17 @@ export function createInbound(parts: InboundParts): Inbound {
     },
   }
   return inbound
+
+  /**
+   * The first message that a device gets of a sender comes after all that were before it: relays keep the order per sending
+   * device, so what is missing went out before this device was there, unless it is locked here.
+   */
+  function mayStillCome(tx: Tx, sequence: Sequence, ownKey: string | undefined): boolean {
+    if (isKnown(tx, sequence)) return true
+    for (const [key, row] of tx.rows('locked'))
+      if (key !== ownKey && row.from === sequence.from && row.device === sequence.device) return true
+    return false
+  }
 
   function isStale(content: Content, now: number): boolean {
     const tolerance = coreLimits.clockToleranceMs
