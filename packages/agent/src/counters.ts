@@ -27,11 +27,6 @@ export function isSeen(tx: Tx, sequence: Sequence, seq: number): boolean {
   return row !== undefined && seq <= row.max && !row.holes.includes(seq)
 }
 
-/** True when nothing of this sequence ever came here. */
-export function isNew(tx: Tx, sequence: Sequence): boolean {
-  return tx.get('counter', keyOf(sequence)) === undefined
-}
-
 /** True when a later message of its thread was handed over without this one: it is late now. */
 export function wasMissed(tx: Tx, sequence: Sequence, seq: number): boolean {
   return tx.get('counter', keyOf(sequence))?.missed?.includes(seq) === true

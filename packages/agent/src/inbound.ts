@@ -130,10 +130,13 @@ export function createInbound(parts: InboundParts): Inbound {
     }
     const found = parts.registry.find(content.type)
     if (found === undefined) return 'protocol-unknown'
-    const waitsFor = prev > 0 && !isSeen(tx, sequence, prev) && !wasMissed(tx, sequence, prev)
-    if (waitsFor && options.patient && mayStillCome(tx, sequence, options.key)) return { ...sequence, seq: prev }
+    const lacks = prev > 0 && !isSeen(tx, sequence, prev) && !wasMissed(tx, sequence, prev)
+    // What was said before this device was let in never went to it: the thread begins here, without a gap.
+    const begins = lacks && isFurtherDevice() && !isKnown(tx, sequence) && !mayStillOpen(tx, opening, options.key)
+    const waitsFor = lacks && !begins
+    if (waitsFor && options.patient) return { ...sequence, seq: prev }
     const late = wasMissed(tx, sequence, seq)
-    markSeen(tx, sequence, { seq, holesMax: limits.counterHolesMax, ...(waitsFor ? { missed: prev } : {}) })
+    markSeen(tx, sequence, { seq, holesMax: limits.counterHolesMax, ...(lacks ? { missed: prev } : {}) })
     const isCopy = from === self.address
     const message: Received = {
       id: content.id,
@@ -303,8 +306,7 @@ export function createInbound(parts: InboundParts): Inbound {
       const due = [...tx.rows('locked')].filter(([, row]) => row.deadline <= tx.now)
       if (due.length === 0) return
       const underRepair = new Set<string>()
-      for (const [, row] of tx.rows('locked'))
-        if (row.cause !== 'order' && row.cause !== 'protocol-unknown' && row.deadline > tx.now) underRepair.add(senderOf(row))
+      for (const [, row] of tx.rows('locked')) if (isUnderRepair(row) && row.deadline > tx.now) underRepair.add(senderOf(row))
       for (const [key, row] of due) {
         if (row.cause === 'order' && underRepair.has(senderOf(row))) {
           // What it waits for may be locked itself: no gap while that can still open.
@@ -321,15 +323,8 @@ export function createInbound(parts: InboundParts): Inbound {
   }
   return inbound
 
-  /**
-   * The first message that a device gets of a sender comes after all that were before it: relays keep the order per sending
-   * device, so what is missing went out before this device was there, unless it is locked here.
-   */
-  function mayStillCome(tx: Tx, sequence: Sequence, ownKey: string | undefined): boolean {
-    if (isKnown(tx, sequence)) return true
-    for (const [key, row] of tx.rows('locked'))
-      if (key !== ownKey && row.from === sequence.from && row.device === sequence.device) return true
-    return false
+  function isFurtherDevice(): boolean {
+    return self.card()?.card.devices[0]?.id !== self.device
   }
 
   function isStale(content: Content, now: number): boolean {
@@ -365,4 +360,17 @@ function lockOf(applied: Applied, owner: Address): Lock | undefined {
 function stillWaits(tx: Tx, { after }: LockedRow): boolean {
   if (after === undefined) return false
   return !isSeen(tx, after, after.seq) && !wasMissed(tx, after, after.seq)
+}
+
+// Something of the same device that came before this stanza is locked and can still open: relays keep the order per device.
+function mayStillOpen(tx: Tx, { content, device }: Opening & { outcome: 'opened' }, ownKey: string | undefined): boolean {
+  for (const [key, row] of tx.rows('locked')) {
+    if (ownKey !== undefined && key >= ownKey) return false
+    if (row.from === content.from && row.device === device && isUnderRepair(row)) return true
+  }
+  return false
+}
+
+function isUnderRepair({ cause }: LockedRow): boolean {
+  return cause !== 'order' && cause !== 'protocol-unknown'
 }

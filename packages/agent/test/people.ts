@@ -5,9 +5,12 @@
 import { type Address, type DeviceId, parseAddress, type Store } from '@parley/core'
 import { createMemoryStore, createSimRandom } from '@parley/core/sim'
 import { readCard } from '@parley/identity'
-import type { InboundStanza } from '../src/inbound.ts'
+import { createRegistry } from '@parley/kernel'
+import { chat } from '@parley/protocols/chat'
+import { createDialBack } from '../src/dial-back.ts'
+import { createInbound, type Inbound, type InboundStanza } from '../src/inbound.ts'
 import { createKeyring, type Keyring } from '../src/keyring.ts'
-import { agentLimits } from '../src/limits.ts'
+import { type AgentLimits, agentLimits } from '../src/limits.ts'
 import { type Draft, enqueue } from '../src/outbox.ts'
 import { readDeviceLine, signNextCard, stateKey, withDevice } from '../src/profile.ts'
 import type { StanzaRow } from '../src/rows.ts'
@@ -15,6 +18,7 @@ import { sealRow } from '../src/seal.ts'
 import { createSelf, type Self } from '../src/self.ts'
 import { makeAccount, makeLinkedDevice } from '../src/set-up.ts'
 import { openState, type State, type Tx } from '../src/state.ts'
+import type { ThreadParts } from '../src/threads.ts'
 
 export const day = 86_400_000
 export const lifetimeMs = 30 * day
@@ -145,5 +149,67 @@ export function cut(row: StanzaRow, from: Person, to: Person): InboundStanza | u
     device: from.device,
     entry,
     body: row.bytes.slice(offset),
+  }
+}
+
+export type Receiver = {
+  readonly inbound: Inbound
+  /** `code from`, in order. */
+  readonly reports: string[]
+  /** Accounts whose cards were asked for. */
+  readonly wanted: string[]
+  /** Takes what is for this person out of stanzas, one step each, with the relay's positions. */
+  take(from: Person, rows: readonly StanzaRow[], now?: number): void
+  /** Texts in the inbox, with what was said of gaps. */
+  texts(): readonly string[]
+}
+
+/** The receiving half of an agent, put together as agent.ts does. */
+export function receiver(of: Person, changes: Partial<AgentLimits> = {}): Receiver {
+  const limits = { ...agentLimits, ...changes }
+  const reports: string[] = []
+  const wanted: string[] = []
+  const dialBack = createDialBack({
+    ...of,
+    threads: () => threads,
+    unlock: (tx, { owner, sid }) =>
+      inbound.unlock(tx, (row) => row.cause === 'key-unknown' && row.owner === owner && row.sid === sid),
+  })
+  const registry = createRegistry([chat])
+  const threads: ThreadParts = {
+    registry,
+    outbox: { random: of.random, limits, lifetimeMs, wake() {} },
+    call: dialBack.call,
+    recent: new Map(),
+    deliver() {},
+    emit() {},
+    wakeAt() {},
+  }
+  const inbound = createInbound({
+    ...of,
+    limits,
+    lifetimeMs,
+    registry,
+    threads,
+    dialBack,
+    wantCards: (address) => wanted.push(address),
+    report: (code, from) => reports.push(`${code} ${from}`),
+    locked() {},
+    wakeAt() {},
+  })
+  return {
+    inbound,
+    reports,
+    wanted,
+    take(from, rows, now = start) {
+      for (const row of rows) {
+        const stanza = cut(row, from, of)
+        if (stanza !== undefined) of.run((tx) => inbound.receive(tx, stanza, 'AAAAAAAAAAA'), now)
+      }
+    },
+    texts: () =>
+      [...of.state.rows('inbox')].map(([, { message, gap, late }]) =>
+        [message.body['text'], ...(gap === undefined ? [] : [`gap ${gap.join()}`]), ...(late === true ? ['late'] : [])].join(' '),
+      ),
   }
 }
