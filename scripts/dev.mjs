@@ -26,7 +26,7 @@ const jobs = {
   soak: () => become('vitest', ['run', '--config', 'vitest.soak.config.ts', ...args]),
   sim: () => become('vitest', ['run', 'test/sim', ...args]),
   parley: () => become('node', [join(root, 'apps/cli/bin/parley.js'), ...args], inCallersFolder),
-  relay: () => become('node', [join(root, 'apps/relay/dist/main.js'), ...args], inCallersFolder),
+  relay: () => become('node', [join(root, 'apps/relay/bin/parley-relay.js'), ...args], inCallersFolder),
 }
 
 const job = jobs[command]
@@ -75,11 +75,38 @@ function become(program, argv, cwd = root) {
   const child = spawn(program, argv, { cwd, env, stdio: 'inherit', shell: process.platform === 'win32' })
   process.on('SIGINT', () => {}) // a terminal sends it to the child as well
   for (const signal of ['SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal))
+  if (process.env.npm_lifecycle_event !== undefined) endWith(callers(), child)
   child.on('error', (error) => {
     process.stderr.write(`${program}: ${error.message}\n`)
     process.exit(1)
   })
   child.on('exit', (code, signal) => process.exit(code ?? 128 + constants.signals[signal]))
+}
+
+/**
+ * A signal for npm ends npm, or the shell between, and reaches nobody else: without this a relay would go on unseen, with the port
+ * and the folder taken. Where the shell went the signal was one to drain by; where npm alone did it was SIGKILL.
+ */
+function endWith([shell, npm], child) {
+  const timer = setInterval(() => {
+    const [shellNow, npmNow] = callers()
+    if (shellNow !== shell) child.kill('SIGTERM')
+    else if (npmNow !== npm) child.kill('SIGKILL')
+    else return
+    clearInterval(timer)
+  }, 50)
+  timer.unref()
+}
+
+/** Our parent process and, where the system tells, its parent. */
+function callers() {
+  const parent = process.ppid
+  try {
+    const stat = readFileSync(`/proc/${parent}/stat`, 'utf8')
+    return [parent, stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1]]
+  } catch {
+    return [parent, undefined]
+  }
 }
 
 /** Runs a program to its end and answers its exit code; quiet output is shown only when it fails. */
