@@ -50,9 +50,9 @@ export async function openAgent(options: OpenAgentOptions): Promise<Agent> {
       })
       options.onRecoveryKey?.(recoveryKey)
     }
-    await renewStoreKey({ home, store, storeKeys, random, now: clock.now() })
     return await createAgent({
       ...parts,
+      storeKeys: await renewStoreKey({ home, store, storeKeys, random, now: clock.now() }),
       transport,
       protocols,
       ...(telemetry === undefined ? {} : { telemetry }),
@@ -144,21 +144,21 @@ function storeKeyFile(home: string): string {
   return join(home, 'store.key')
 }
 
-/** On a schedule a new store key, with the surviving secrets sealed anew: what is left of erased ones can no longer be opened. */
+/** On a schedule a new store key, with the surviving secrets sealed anew: what is left of erased ones can no longer be opened. Answers the keys in force. */
 async function renewStoreKey(options: {
   readonly home: string
   readonly store: Store
   readonly storeKeys: readonly Uint8Array[]
   readonly random: Pick<typeof systemRandom, 'bytes'>
   readonly now: number
-}): Promise<void> {
+}): Promise<readonly Uint8Array[]> {
   const { home, store, storeKeys, random, now } = options
   const octets = await readPrivateFile(storeKeyFile(home))
   const made = octets === undefined ? now : Number(new DataView(octets.buffer, octets.byteOffset).getBigUint64(0))
   const isRenewing = storeKeys.length === 2
-  if (!isRenewing && made + storeKeyAgeMsMax > now) return
+  if (!isRenewing && made + storeKeyAgeMsMax > now) return storeKeys
   const [first] = storeKeys
-  if (first === undefined) return
+  if (first === undefined) return storeKeys
   const next = isRenewing ? first : random.bytes(keyBytes)
   const both = isRenewing ? storeKeys : [next, first]
   // Read first: a store that is damaged or newer stays untouched, and so does its key.
@@ -168,6 +168,7 @@ async function renewStoreKey(options: {
   await store.batch(state.reseal(), { durable: true })
   await compactSecrets(store)
   await writeStoreKeys(home, { made: now, keys: [next] })
+  return [next]
 }
 
 // Without TLS everybody on the way sees who writes to whom; on loopback there is no way.
