@@ -4,7 +4,7 @@ import { expect, it } from 'vitest'
 import { blocksOf, pages, sdkExample, withFolder } from './examples.ts'
 import { startRelay } from './local-relay.ts'
 import { output, run } from './process.ts'
-import { root } from './workspace.ts'
+import { read, root } from './workspace.ts'
 
 const tsc = join(root, 'node_modules/.bin/tsc')
 const settings = {
@@ -54,6 +54,19 @@ it('the example of the README runs', { timeout: 120_000 }, async () => {
       const home = join(folder, 'home')
       mkdirSync(home)
       expect(await output('node', [join(folder, 'out/example.js')], { cwd: home })).toBe('alice@a.localhost: Hello, Bob!\n')
+    })
+  } finally {
+    await relay.close()
+  }
+})
+
+it('two agents talk in examples/01-two-agents', { timeout: 120_000 }, async () => {
+  const relay = await startRelay()
+  try {
+    await withFolder({}, async (folder) => {
+      const said = await output('node', [join(root, 'examples/01-two-agents/main.js'), relay.url, folder], { cwd: folder })
+      const [, , printed] = /prints\n\n(```)\n([\s\S]*?)```/.exec(read('examples/01-two-agents/README.md')) ?? []
+      expect(said).toBe(printed)
     })
   } finally {
     await relay.close()
