@@ -15,16 +15,8 @@ import {
 } from '@parley/core'
 import { type Jwk, type Key, thumbprint } from '@parley/jose'
 import { verifyBounce } from './bounce.ts'
-import { streamCodes } from './codes.ts'
-import {
-  type CardVersions,
-  type Frame,
-  readFrame,
-  type StanzaClass,
-  type StanzaEntry,
-  type StanzaFrame,
-  writeFrame,
-} from './frame.ts'
+import { createEndpoint, type FatalEvent, type Output } from './endpoint.ts'
+import type { CardVersions, Frame, StanzaClass, StanzaEntry, StanzaFrame } from './frame.ts'
 import { type StreamLimits, streamLimits } from './limits.ts'
 import { type MailboxMark, readWelcome, signLogin, type Welcome } from './login.ts'
 import { makeNonce, readRelayKey } from './proof.ts'
@@ -97,17 +89,10 @@ export type C2sEvent =
   /** The window has room again after `writable` was false. */
   | { readonly kind: 'writable' }
   | { readonly kind: 'pong' }
-  /** The stream is over: send the frames that came with it, then close the connection with `close` and `code`. */
-  | {
-      readonly kind: 'fatal'
-      readonly code: string
-      readonly retryable: boolean
-      readonly close: number
-      readonly by: 'relay' | 'here'
-    }
+  | FatalEvent<'relay'>
 
 /** What is to be done: send these frames, then act on these events, both in order. */
-export type C2sOutput = { readonly frames: readonly Uint8Array[]; readonly events: readonly C2sEvent[] }
+export type C2sOutput = Output<C2sEvent>
 
 export interface C2sClient {
   readonly state: 'challenge' | 'welcome' | 'ready' | 'ended'
@@ -135,7 +120,6 @@ export function createC2sClient(options: C2sClientOptions): C2sClient {
   const ownNonce = makeNonce(random)
   const waiting: OutgoingStanza[] = []
   const sent: Sent[] = []
-  let state: C2sClient['state'] = 'challenge'
   let nonce = ''
   let relayKey: Key | undefined
   // The relay's time minus ours.
@@ -144,32 +128,14 @@ export function createC2sClient(options: C2sClientOptions): C2sClient {
   let receiver: Receiver | undefined
   let numbered = 0
   let requests = 0
-  let frames: Uint8Array[] = []
-  let events: C2sEvent[] = []
-
-  function output(): C2sOutput {
-    const made = { frames, events }
-    frames = []
-    events = []
-    return made
-  }
-
-  function put(frame: Frame): undefined {
-    frames.push(writeFrame(frame))
-  }
-
-  function fatal(code: keyof typeof streamCodes): undefined {
-    const { close, retryable } = streamCodes[code]
-    put({ t: 'error', code, retryable })
-    state = 'ended'
-    events.push({ kind: 'fatal', code, retryable, close, by: 'here' })
-  }
+  const endpoint = createEndpoint<C2sEvent, C2sClient['state'], 'relay'>({ state: 'challenge', other: 'relay' })
+  const { put, tell, fatal, output } = endpoint
 
   function onChallenge(frame: Frame & { t: 'challenge' }): undefined {
     // The domain that was dialled is that of the own address; another relay's challenge is not signed.
     if (frame.domain !== domain) return fatal('domain-unknown')
     nonce = frame.nonce
-    state = 'welcome'
+    endpoint.state = 'welcome'
     const login = { nonce, ownNonce, domain, address, device, inc, position }
     // The relay's own time goes in: it is what the relay compares, and the device's clock may be wrong.
     const jws = signLogin(login, { signer, now: frame.time, lifetimeMs: limits.proofLifetimeMs })
@@ -185,18 +151,18 @@ export function createC2sClient(options: C2sClientOptions): C2sClient {
     if (welcome === undefined) return fatal('proof-refused')
     relayKey = key
     offset = welcome.time - now
-    state = 'ready'
+    endpoint.state = 'ready'
     const windowStanzas = Math.min(limits.windowStanzas, welcome.windowStanzas)
     const windowBytes = Math.min(limits.windowBytes, welcome.windowBytes)
     // Numbers of this direction belong to this connection: its own nonce is their epoch.
     sender = createSender({ epoch: ownNonce, start: 0, windowStanzas, windowBytes })
     receiver = createReceiver({ epoch: welcome.epoch, start: welcome.start })
-    events.push({ kind: 'ready', welcome, relayKey: found, relayJwk: key.publicJwk })
+    tell({ kind: 'ready', welcome, relayKey: found, relayJwk: key.publicJwk })
     pump()
   }
 
   function pump(): undefined {
-    while (state === 'ready' && sender !== undefined) {
+    while (endpoint.state === 'ready' && sender !== undefined) {
       const next = waiting[0]
       if (next === undefined) break
       const bytes = sizeOf(next)
@@ -221,7 +187,7 @@ export function createC2sClient(options: C2sClientOptions): C2sClient {
     if (taken === 'gap') return fatal('stanza-gap')
     if (taken === 'again') return
     const entry = (entries.find((item) => item.device === device) ?? entries.find((item) => item.device === '*'))?.octets
-    events.push({ kind: 'stanza', stanza: { n: place.n, ...header, entry: entry ?? new Uint8Array(0), body } })
+    tell({ kind: 'stanza', stanza: { n: place.n, ...header, entry: entry ?? new Uint8Array(0), body } })
   }
 
   function onBounced(frame: Frame & { t: 'bounced' }, now: number): undefined {
@@ -231,7 +197,7 @@ export function createC2sClient(options: C2sClientOptions): C2sClient {
     if (taken === 'gap') return fatal('stanza-gap')
     if (taken === 'again') return
     if (!verifyBounce(frame, { key: relayKey, address, now: now + offset })) return fatal('proof-refused')
-    events.push({ kind: 'bounced', id, to, code, retryable, n: place.n, jws })
+    tell({ kind: 'bounced', id, to, code, retryable, n: place.n, jws })
   }
 
   function onAck(frame: Frame & { t: 'ack' }): undefined {
@@ -244,15 +210,15 @@ export function createC2sClient(options: C2sClientOptions): C2sClient {
       const stanza = sent.shift()
       if (stanza !== undefined) settle(stanza, frame)
     }
-    events.push({ kind: 'acked', h: result.h })
+    tell({ kind: 'acked', h: result.h })
     pump()
-    if (!wasWritable && isWritable()) events.push({ kind: 'writable' })
+    if (!wasWritable && isWritable()) tell({ kind: 'writable' })
   }
 
   function settle({ id, to }: Sent, frame: Frame & { t: 'ack' }): undefined {
     const bounces = (frame.bounced ?? []).filter((bounce) => bounce.id === id)
     for (const { to: some, code, retryable } of bounces) {
-      events.push({ kind: 'bounced', id, to: some, code, retryable, n: undefined, jws: undefined })
+      tell({ kind: 'bounced', id, to: some, code, retryable, n: undefined, jws: undefined })
     }
     if (bounces.some((bounce) => bounce.to === undefined)) return
     const accepted = to.filter((one) => !bounces.some((bounce) => bounce.to?.includes(one)))
@@ -260,11 +226,11 @@ export function createC2sClient(options: C2sClientOptions): C2sClient {
     const cards = Object.fromEntries(
       accepted.flatMap((one) => (frame.cards?.[one] === undefined ? [] : [[one, frame.cards[one]]])),
     )
-    events.push({ kind: 'accepted', id, to: accepted, cards })
+    tell({ kind: 'accepted', id, to: accepted, cards })
   }
 
   function isWritable(): boolean {
-    return state === 'ready' && waiting.length === 0 && sender?.room(0) === true
+    return endpoint.state === 'ready' && waiting.length === 0 && sender?.room(0) === true
   }
 
   function onReady(frame: Frame, now: number): undefined {
@@ -273,15 +239,15 @@ export function createC2sClient(options: C2sClientOptions): C2sClient {
     else if (frame.t === 'bounced') onBounced(frame, now)
     else if (frame.t === 'response') {
       const { t: _, ...response } = frame
-      events.push({ kind: 'response', ...response })
+      tell({ kind: 'response', ...response })
     } else if (frame.t === 'ping') put({ t: 'pong' })
-    else if (frame.t === 'pong') events.push({ kind: 'pong' })
+    else if (frame.t === 'pong') tell({ kind: 'pong' })
     else fatal('frame-unexpected')
   }
 
   return {
     get state() {
-      return state
+      return endpoint.state
     },
     get writable() {
       return isWritable()
@@ -290,28 +256,24 @@ export function createC2sClient(options: C2sClientOptions): C2sClient {
       return [...sent.map(({ id }) => id), ...waiting.map(({ id }) => id)]
     },
     receive(bytes, now) {
-      if (state === 'ended') return output()
-      const read = readFrame(bytes, limits)
-      if (!read.ok) fatal(read.code)
-      else if (read.frame.t === 'error') {
-        const { code, retryable } = read.frame
-        state = 'ended'
-        events.push({ kind: 'fatal', code, retryable, close: 1000, by: 'relay' })
-      } else if (state === 'ready') onReady(read.frame, now)
-      else if (state === 'challenge' && read.frame.t === 'challenge') onChallenge(read.frame)
-      else if (state === 'welcome' && read.frame.t === 'welcome') onWelcome(read.frame, now)
+      if (endpoint.state === 'ended') return output()
+      const frame = endpoint.read(bytes, limits)
+      if (frame === undefined) return output()
+      if (endpoint.state === 'ready') onReady(frame, now)
+      else if (endpoint.state === 'challenge' && frame.t === 'challenge') onChallenge(frame)
+      else if (endpoint.state === 'welcome' && frame.t === 'welcome') onWelcome(frame, now)
       else fatal('frame-unexpected')
       return output()
     },
     send(stanza) {
-      if (state !== 'ended') {
+      if (endpoint.state !== 'ended') {
         waiting.push(stanza)
         pump()
       }
       return output()
     },
     handled(n) {
-      if (state === 'ready' && receiver !== undefined) {
+      if (endpoint.state === 'ready' && receiver !== undefined) {
         receiver.settleUpTo(n)
         const ack = receiver.flush()
         if (ack !== undefined) put({ t: 'ack', epoch: ack.epoch, h: ack.h })
@@ -321,11 +283,11 @@ export function createC2sClient(options: C2sClientOptions): C2sClient {
     request(what, value) {
       requests++
       const id = String(requests)
-      if (state === 'ready') put({ t: 'request', id, what, value })
+      if (endpoint.state === 'ready') put({ t: 'request', id, what, value })
       return { id, ...output() }
     },
     ping() {
-      if (state === 'ready') put({ t: 'ping' })
+      if (endpoint.state === 'ready') put({ t: 'ping' })
       return output()
     },
   }

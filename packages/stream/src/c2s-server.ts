@@ -6,8 +6,9 @@
 import { assert, type Domain, type JsonObject, type Random } from '@parley/core'
 import type { Key } from '@parley/jose'
 import { signBounce } from './bounce.ts'
-import { type RequestCode, requestCodes, type StreamCode, streamCodes } from './codes.ts'
-import { type Bounce, type Frame, readFrame, type StanzaFrame, writeFrame } from './frame.ts'
+import { type RequestCode, requestCodes, type StreamCode } from './codes.ts'
+import { createEndpoint, type FatalEvent, type Output } from './endpoint.ts'
+import type { Bounce, Frame, StanzaFrame } from './frame.ts'
 import { type StreamLimits, streamLimits } from './limits.ts'
 import { type Login, readLogin, signWelcome, verifyLogin, type Welcome } from './login.ts'
 import { type Claimed, makeNonce, relayKeyJson } from './proof.ts'
@@ -35,16 +36,9 @@ export type C2sServerEvent =
   /** The device has handled its mailbox up to `h`. */
   | { readonly kind: 'acked'; readonly h: number }
   | { readonly kind: 'request'; readonly id: string; readonly what: string; readonly value: JsonObject }
-  /** The stream is over: send the frames that came with it, then close the connection with `close` and `code`. */
-  | {
-      readonly kind: 'fatal'
-      readonly code: string
-      readonly retryable: boolean
-      readonly close: number
-      readonly by: 'device' | 'here'
-    }
+  | FatalEvent<'device'>
 
-export type C2sServerOutput = { readonly frames: readonly Uint8Array[]; readonly events: readonly C2sServerEvent[] }
+export type C2sServerOutput = Output<C2sServerEvent>
 
 export type Admission = {
   /** The device's signing key, as its account's current card has it. */
@@ -94,32 +88,12 @@ export function createC2sServer(options: C2sServerOptions): C2sServer {
   const { domain, signer } = options
   const limits = { ...streamLimits, ...options.limits }
   const nonce = makeNonce(options.random)
-  let state: C2sServer['state'] = 'login'
   let waiting: { readonly login: Login; readonly claimed: Claimed } | undefined
   let sender: Sender | undefined
   let receiver: Receiver | undefined
   const requests = new Set<string>()
-  let frames: Uint8Array[] = []
-  let events: C2sServerEvent[] = []
-
-  function output(): C2sServerOutput {
-    const made = { frames, events }
-    frames = []
-    events = []
-    return made
-  }
-
-  function put(frame: Frame): undefined {
-    frames.push(writeFrame(frame))
-  }
-
-  function fatal(code: StreamCode): undefined {
-    if (state === 'ended') return
-    const { close, retryable } = streamCodes[code]
-    put({ t: 'error', code, retryable })
-    state = 'ended'
-    events.push({ kind: 'fatal', code, retryable, close, by: 'here' })
-  }
+  const endpoint = createEndpoint<C2sServerEvent, C2sServer['state'], 'device'>({ state: 'login', other: 'device' })
+  const { put, tell, fatal, output } = endpoint
 
   function onLogin(frame: Frame): undefined {
     if (frame.t !== 'login' && frame.t !== 'register') return fatal('frame-unexpected')
@@ -129,10 +103,10 @@ export function createC2sServer(options: C2sServerOptions): C2sServer {
     if (read.login.nonce !== nonce) return fatal('login-stale')
     const isOurs = read.login.domain === domain && read.login.address.endsWith(`@${domain}`)
     if (!isOurs) return fatal('domain-unknown')
-    state = 'deciding'
+    endpoint.state = 'deciding'
     waiting = read
     const registration = frame.t === 'register' ? { card: frame.card, statement: frame.statement } : undefined
-    events.push({ kind: 'login', login: read.login, registration })
+    tell({ kind: 'login', login: read.login, registration })
   }
 
   function onStanza(stanza: StanzaFrame): undefined {
@@ -144,7 +118,7 @@ export function createC2sServer(options: C2sServerOptions): C2sServer {
     if (stanza.header.from !== login.address || stanza.header.device !== login.device) return fatal('stanza-not-yours')
     if (receiver.count > limits.windowStanzas || (receiver.count > 1 && receiver.bytes > limits.windowBytes))
       return fatal('window-exceeded')
-    events.push({ kind: 'stanza', n: stanza.place.n, stanza })
+    tell({ kind: 'stanza', n: stanza.place.n, stanza })
   }
 
   function onReady(frame: Frame): undefined {
@@ -153,20 +127,20 @@ export function createC2sServer(options: C2sServerOptions): C2sServer {
       assert(sender !== undefined, 'a sender exists once the stream is ready')
       const result = sender.ack({ t: 'ack', epoch: frame.epoch, h: frame.h })
       if (result.outcome === 'fatal') fatal(result.code)
-      else if (result.outcome === 'released') events.push({ kind: 'acked', h: result.h })
+      else if (result.outcome === 'released') tell({ kind: 'acked', h: result.h })
     } else if (frame.t === 'request') {
       const { id, what, value } = frame
       if (requests.size >= limits.requestsMax || requests.has(id))
         return put({ t: 'response', id, ok: false, code: 'too-many-requests', retryable: true })
       requests.add(id)
-      events.push({ kind: 'request', id, what, value })
+      tell({ kind: 'request', id, what, value })
     } else if (frame.t === 'ping') put({ t: 'pong' })
     else if (frame.t !== 'pong') fatal('frame-unexpected')
   }
 
   return {
     get state() {
-      return state
+      return endpoint.state
     },
     get sent() {
       return sender?.last ?? 0
@@ -176,26 +150,22 @@ export function createC2sServer(options: C2sServerOptions): C2sServer {
       return output()
     },
     receive(bytes) {
-      if (state === 'ended') return output()
-      const isEarly = state === 'login' || state === 'deciding'
-      const read = readFrame(bytes, isEarly ? { ...limits, frameBytesMax: limits.loginFrameBytesMax } : limits)
-      if (!read.ok) fatal(read.code)
-      else if (read.frame.t === 'error') {
-        const { code, retryable } = read.frame
-        state = 'ended'
-        events.push({ kind: 'fatal', code, retryable, close: 1000, by: 'device' })
-      } else if (state === 'login') onLogin(read.frame)
-      else if (state === 'ready') onReady(read.frame)
+      if (endpoint.state === 'ended') return output()
+      const isEarly = endpoint.state === 'login' || endpoint.state === 'deciding'
+      const frame = endpoint.read(bytes, isEarly ? { ...limits, frameBytesMax: limits.loginFrameBytesMax } : limits)
+      if (frame === undefined) return output()
+      if (endpoint.state === 'login') onLogin(frame)
+      else if (endpoint.state === 'ready') onReady(frame)
       // Before login there is one frame, and its answer has not come yet.
       else fatal('frame-unexpected')
       return output()
     },
     proves(key, now) {
-      if (state !== 'deciding' || waiting === undefined || waiting.login.device !== key.thumbprint) return false
+      if (endpoint.state !== 'deciding' || waiting === undefined || waiting.login.device !== key.thumbprint) return false
       return verifyLogin(waiting.claimed, { domain, key, now, lifetimeMs: limits.proofLifetimeMs })
     },
     admit({ account, epoch, position, start, cloned }, now) {
-      if (state !== 'deciding' || waiting === undefined) return output()
+      if (endpoint.state !== 'deciding' || waiting === undefined) return output()
       const { windowStanzas, windowBytes } = limits
       const { ownNonce, address } = waiting.login
       const welcome: Welcome = { epoch, time: now, start, position, account, cloned, windowStanzas, windowBytes }
@@ -203,7 +173,7 @@ export function createC2sServer(options: C2sServerOptions): C2sServer {
       put({ t: 'welcome', jws, key: relayKeyJson(signer) })
       sender = createSender({ epoch, start, windowStanzas, windowBytes })
       receiver = createReceiver({ epoch: ownNonce, start: 0 })
-      state = 'ready'
+      endpoint.state = 'ready'
       return output()
     },
     end(code) {
@@ -214,7 +184,7 @@ export function createC2sServer(options: C2sServerOptions): C2sServer {
       receiver?.settle(n, settlement)
     },
     flush() {
-      const ack = state === 'ready' ? receiver?.flush() : undefined
+      const ack = endpoint.state === 'ready' ? receiver?.flush() : undefined
       if (ack !== undefined) put(ack)
       return output()
     },
@@ -222,28 +192,28 @@ export function createC2sServer(options: C2sServerOptions): C2sServer {
       return sender?.count ?? 0
     },
     get space() {
-      return state === 'ready' ? (sender?.space ?? 0) : 0
+      return endpoint.state === 'ready' ? (sender?.space ?? 0) : 0
     },
-    room: (bytes) => state === 'ready' && sender?.room(bytes) === true,
+    room: (bytes) => endpoint.state === 'ready' && sender?.room(bytes) === true,
     deliver(n, stored) {
-      if (state === 'ready' && sender !== undefined) {
-        frames.push(unpackFrame(stored, sender.add(n, stored.entry.length + stored.body.length)))
+      if (endpoint.state === 'ready' && sender !== undefined) {
+        endpoint.write(unpackFrame(stored, sender.add(n, stored.entry.length + stored.body.length)))
       }
       return output()
     },
     deliverBounce(n, bounce, now) {
-      if (state === 'ready' && sender !== undefined && waiting !== undefined) {
+      if (endpoint.state === 'ready' && sender !== undefined && waiting !== undefined) {
         const jws = signBounce(bounce, { signer, address: waiting.login.address, now })
         put({ t: 'bounced', ...bounce, place: sender.add(n, 0), jws })
       }
       return output()
     },
     deliverEphemeral(stored) {
-      if (state === 'ready' && sender !== undefined) frames.push(unpackFrame(stored, sender.pass()))
+      if (endpoint.state === 'ready' && sender !== undefined) endpoint.write(unpackFrame(stored, sender.pass()))
       return output()
     },
     respond(id, answer) {
-      if (state === 'ready' && requests.delete(id)) put({ t: 'response', id, ...responseOf(answer) })
+      if (endpoint.state === 'ready' && requests.delete(id)) put({ t: 'response', id, ...responseOf(answer) })
       return output()
     },
   }

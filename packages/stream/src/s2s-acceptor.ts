@@ -6,8 +6,9 @@
 import { assert, type Domain, domainOf, type JsonObject, type Random } from '@parley/core'
 import type { Key } from '@parley/jose'
 import { responseOf } from './c2s-server.ts'
-import { type RequestCode, type StreamCode, streamCodes } from './codes.ts'
-import { type Frame, readFrame, type StanzaFrame, writeFrame } from './frame.ts'
+import type { RequestCode, StreamCode } from './codes.ts'
+import { createEndpoint, type FatalEvent, type Output } from './endpoint.ts'
+import type { Frame, StanzaFrame } from './frame.ts'
 import { type StreamLimits, streamLimits } from './limits.ts'
 import { type Claimed, makeNonce, readRelayKey, relayKeyJson } from './proof.ts'
 import { createReceiver, type Receiver, type Settlement } from './receiver.ts'
@@ -27,15 +28,9 @@ export type S2sAcceptorEvent =
   /** Settle it by its `n`; without one nobody waits. */
   | { readonly kind: 'stanza'; readonly n: number | undefined; readonly stanza: StanzaFrame }
   | { readonly kind: 'request'; readonly id: string; readonly what: string; readonly value: JsonObject }
-  | {
-      readonly kind: 'fatal'
-      readonly code: string
-      readonly retryable: boolean
-      readonly close: number
-      readonly by: 'peer' | 'here'
-    }
+  | FatalEvent<'peer'>
 
-export type S2sAcceptorOutput = { readonly frames: readonly Uint8Array[]; readonly events: readonly S2sAcceptorEvent[] }
+export type S2sAcceptorOutput = Output<S2sAcceptorEvent>
 
 export interface S2sAcceptor {
   readonly state: 'proof' | 'deciding' | 'ready' | 'ended'
@@ -58,31 +53,11 @@ export function createS2sAcceptor(options: S2sAcceptorOptions): S2sAcceptor {
   const { domain, signer } = options
   const limits = { ...streamLimits, ...options.limits }
   const nonce = makeNonce(options.random)
-  let state: S2sAcceptor['state'] = 'proof'
   let waiting: Waiting | undefined
   let receiver: Receiver | undefined
   const requests = new Set<string>()
-  let frames: Uint8Array[] = []
-  let events: S2sAcceptorEvent[] = []
-
-  function output(): S2sAcceptorOutput {
-    const made = { frames, events }
-    frames = []
-    events = []
-    return made
-  }
-
-  function put(frame: Frame): undefined {
-    frames.push(writeFrame(frame))
-  }
-
-  function fatal(code: StreamCode): undefined {
-    if (state === 'ended') return
-    const { close, retryable } = streamCodes[code]
-    put({ t: 'error', code, retryable })
-    state = 'ended'
-    events.push({ kind: 'fatal', code, retryable, close, by: 'here' })
-  }
+  const endpoint = createEndpoint<S2sAcceptorEvent, S2sAcceptor['state'], 'peer'>({ state: 'proof', other: 'peer' })
+  const { put, tell, fatal, output } = endpoint
 
   function onProof(frame: Frame): undefined {
     if (frame.t !== 's2s') return fatal('frame-unexpected')
@@ -92,8 +67,8 @@ export function createS2sAcceptor(options: S2sAcceptorOptions): S2sAcceptor {
     if (read.claim.nonce !== nonce) return fatal('login-stale')
     if (read.claim.accepting !== domain || read.claim.initiating === domain) return fatal('domain-unknown')
     waiting = { ...read, key }
-    state = 'deciding'
-    events.push({ kind: 'claimed', initiating: read.claim.initiating, thumbprint: key.thumbprint })
+    endpoint.state = 'deciding'
+    tell({ kind: 'claimed', initiating: read.claim.initiating, thumbprint: key.thumbprint })
   }
 
   function onStanza(stanza: StanzaFrame): undefined {
@@ -106,7 +81,7 @@ export function createS2sAcceptor(options: S2sAcceptorOptions): S2sAcceptor {
     if (stanza.header.to.some((address) => domainOf(address) !== domain)) return fatal('stanza-not-here')
     if (receiver.count > limits.windowStanzas || (receiver.count > 1 && receiver.bytes > limits.windowBytes))
       return fatal('window-exceeded')
-    events.push({ kind: 'stanza', n: stanza.place.n, stanza })
+    tell({ kind: 'stanza', n: stanza.place.n, stanza })
   }
 
   function onReady(frame: Frame): undefined {
@@ -116,35 +91,31 @@ export function createS2sAcceptor(options: S2sAcceptorOptions): S2sAcceptor {
       if (requests.size >= limits.requestsMax || requests.has(id))
         return put({ t: 'response', id, ok: false, code: 'too-many-requests', retryable: true })
       requests.add(id)
-      events.push({ kind: 'request', id, what, value })
+      tell({ kind: 'request', id, what, value })
     } else if (frame.t === 'ping') put({ t: 'pong' })
     else if (frame.t !== 'pong') fatal('frame-unexpected')
   }
 
   return {
     get state() {
-      return state
+      return endpoint.state
     },
     open(now) {
       put({ t: 'challenge', nonce, domain, time: now })
       return output()
     },
     receive(bytes) {
-      if (state === 'ended') return output()
-      const isEarly = state === 'proof' || state === 'deciding'
-      const read = readFrame(bytes, isEarly ? { ...limits, frameBytesMax: limits.loginFrameBytesMax } : limits)
-      if (!read.ok) fatal(read.code)
-      else if (read.frame.t === 'error') {
-        const { code, retryable } = read.frame
-        state = 'ended'
-        events.push({ kind: 'fatal', code, retryable, close: 1000, by: 'peer' })
-      } else if (state === 'proof') onProof(read.frame)
-      else if (state === 'ready') onReady(read.frame)
+      if (endpoint.state === 'ended') return output()
+      const isEarly = endpoint.state === 'proof' || endpoint.state === 'deciding'
+      const frame = endpoint.read(bytes, isEarly ? { ...limits, frameBytesMax: limits.loginFrameBytesMax } : limits)
+      if (frame === undefined) return output()
+      if (endpoint.state === 'proof') onProof(frame)
+      else if (endpoint.state === 'ready') onReady(frame)
       else fatal('frame-unexpected')
       return output()
     },
     admit(now) {
-      if (state !== 'deciding' || waiting === undefined) return output()
+      if (endpoint.state !== 'deciding' || waiting === undefined) return output()
       const { claim, claimed, key } = waiting
       const { proofLifetimeMs: lifetimeMs } = limits
       if (!verifyS2s(claim, { claimed, key, now, lifetimeMs })) {
@@ -155,7 +126,7 @@ export function createS2sAcceptor(options: S2sAcceptorOptions): S2sAcceptor {
       const jws = signS2s({ nonce, ownNonce, initiating, accepting, direction: 'in' }, { signer, now, lifetimeMs })
       put({ t: 's2s-proof', jws, key: relayKeyJson(signer) })
       receiver = createReceiver({ epoch, start })
-      state = 'ready'
+      endpoint.state = 'ready'
       return output()
     },
     end(code) {
@@ -166,12 +137,12 @@ export function createS2sAcceptor(options: S2sAcceptorOptions): S2sAcceptor {
       receiver?.settle(n, settlement)
     },
     flush() {
-      const ack = state === 'ready' ? receiver?.flush() : undefined
+      const ack = endpoint.state === 'ready' ? receiver?.flush() : undefined
       if (ack !== undefined) put(ack)
       return output()
     },
     respond(id, answer) {
-      if (state === 'ready' && requests.delete(id)) put({ t: 'response', id, ...responseOf(answer) })
+      if (endpoint.state === 'ready' && requests.delete(id)) put({ t: 'response', id, ...responseOf(answer) })
       return output()
     },
   }

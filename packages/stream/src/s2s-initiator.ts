@@ -5,8 +5,9 @@
  */
 import { assert, type Domain, type JsonObject, type Random } from '@parley/core'
 import type { Key } from '@parley/jose'
-import { type StreamCode, streamCodes } from './codes.ts'
-import { type Bounce, type CardVersions, type Frame, readFrame, writeFrame } from './frame.ts'
+import type { StreamCode } from './codes.ts'
+import { createEndpoint, type FatalEvent, type Output } from './endpoint.ts'
+import type { Bounce, CardVersions, Frame } from './frame.ts'
 import { type StreamLimits, streamLimits } from './limits.ts'
 import { makeNonce, readRelayKey, relayKeyJson } from './proof.ts'
 import { readS2s, type S2sClaim, signS2s, verifyS2s } from './s2s-proof.ts'
@@ -33,15 +34,9 @@ export type S2sInitiatorEvent =
   | { readonly kind: 'response'; readonly id: string; readonly ok: true; readonly value: JsonObject }
   | { readonly kind: 'response'; readonly id: string; readonly ok: false; readonly code: string; readonly retryable: boolean }
   | { readonly kind: 'pong' }
-  | {
-      readonly kind: 'fatal'
-      readonly code: string
-      readonly retryable: boolean
-      readonly close: number
-      readonly by: 'peer' | 'here'
-    }
+  | FatalEvent<'peer'>
 
-export type S2sInitiatorOutput = { readonly frames: readonly Uint8Array[]; readonly events: readonly S2sInitiatorEvent[] }
+export type S2sInitiatorOutput = Output<S2sInitiatorEvent>
 
 export interface S2sInitiator {
   readonly state: 'challenge' | 'proof' | 'ready' | 'ended'
@@ -64,38 +59,18 @@ export function createS2sInitiator(options: S2sInitiatorOptions): S2sInitiator {
   const { initiating, accepting, signer, isPeerKey, epoch, start } = options
   const limits = { ...streamLimits, ...options.limits }
   const ownNonce = makeNonce(options.random)
-  let state: S2sInitiator['state'] = 'challenge'
   let nonce = ''
   let time = 0
   let sender: Sender | undefined
   let requests = 0
-  let frames: Uint8Array[] = []
-  let events: S2sInitiatorEvent[] = []
-
-  function output(): S2sInitiatorOutput {
-    const made = { frames, events }
-    frames = []
-    events = []
-    return made
-  }
-
-  function put(frame: Frame): undefined {
-    frames.push(writeFrame(frame))
-  }
-
-  function fatal(code: StreamCode): undefined {
-    if (state === 'ended') return
-    const { close, retryable } = streamCodes[code]
-    put({ t: 'error', code, retryable })
-    state = 'ended'
-    events.push({ kind: 'fatal', code, retryable, close, by: 'here' })
-  }
+  const endpoint = createEndpoint<S2sInitiatorEvent, S2sInitiator['state'], 'peer'>({ state: 'challenge', other: 'peer' })
+  const { put, tell, fatal, output } = endpoint
 
   function onChallenge(frame: Frame & { t: 'challenge' }): undefined {
     if (frame.domain !== accepting) return fatal('domain-unknown')
     nonce = frame.nonce
     time = frame.time
-    state = 'proof'
+    endpoint.state = 'proof'
     const claim: S2sClaim = { nonce, ownNonce, initiating, accepting, direction: 'out', epoch, start }
     // The other's own time, as at login: its clock is the one that compares.
     const jws = signS2s(claim, { signer, now: time, lifetimeMs: limits.proofLifetimeMs })
@@ -112,8 +87,8 @@ export function createS2sInitiator(options: S2sInitiatorOptions): S2sInitiator {
     if (!verifyS2s(claim, { claimed, key, now: time, lifetimeMs: limits.proofLifetimeMs })) return fatal('proof-refused')
     const { windowStanzas, windowBytes } = limits
     sender = createSender({ epoch, start, windowStanzas, windowBytes })
-    state = 'ready'
-    events.push({ kind: 'ready' })
+    endpoint.state = 'ready'
+    tell({ kind: 'ready' })
   }
 
   function onReady(frame: Frame): undefined {
@@ -122,33 +97,29 @@ export function createS2sInitiator(options: S2sInitiatorOptions): S2sInitiator {
       const result = sender.ack(frame)
       if (result.outcome === 'fatal') fatal(result.code)
       else if (result.outcome === 'released')
-        events.push({ kind: 'acked', h: result.h, cards: frame.cards ?? {}, bounced: frame.bounced ?? [] })
+        tell({ kind: 'acked', h: result.h, cards: frame.cards ?? {}, bounced: frame.bounced ?? [] })
     } else if (frame.t === 'response') {
       const { t: _, ...response } = frame
-      events.push({ kind: 'response', ...response })
+      tell({ kind: 'response', ...response })
     } else if (frame.t === 'ping') put({ t: 'pong' })
-    else if (frame.t === 'pong') events.push({ kind: 'pong' })
+    else if (frame.t === 'pong') tell({ kind: 'pong' })
     else fatal('frame-unexpected')
   }
 
   return {
     get state() {
-      return state
+      return endpoint.state
     },
     get sent() {
       return sender?.last ?? start
     },
     receive(bytes) {
-      if (state === 'ended') return output()
-      const read = readFrame(bytes, limits)
-      if (!read.ok) fatal(read.code)
-      else if (read.frame.t === 'error') {
-        const { code, retryable } = read.frame
-        state = 'ended'
-        events.push({ kind: 'fatal', code, retryable, close: 1000, by: 'peer' })
-      } else if (state === 'ready') onReady(read.frame)
-      else if (state === 'challenge' && read.frame.t === 'challenge') onChallenge(read.frame)
-      else if (state === 'proof' && read.frame.t === 's2s-proof') onProof(read.frame)
+      if (endpoint.state === 'ended') return output()
+      const frame = endpoint.read(bytes, limits)
+      if (frame === undefined) return output()
+      if (endpoint.state === 'ready') onReady(frame)
+      else if (endpoint.state === 'challenge' && frame.t === 'challenge') onChallenge(frame)
+      else if (endpoint.state === 'proof' && frame.t === 's2s-proof') onProof(frame)
       else fatal('frame-unexpected')
       return output()
     },
@@ -156,27 +127,27 @@ export function createS2sInitiator(options: S2sInitiatorOptions): S2sInitiator {
       return sender?.count ?? 0
     },
     get space() {
-      return state === 'ready' ? (sender?.space ?? 0) : 0
+      return endpoint.state === 'ready' ? (sender?.space ?? 0) : 0
     },
-    room: (bytes) => state === 'ready' && sender?.room(bytes) === true,
+    room: (bytes) => endpoint.state === 'ready' && sender?.room(bytes) === true,
     deliver(n, stored) {
-      if (state === 'ready' && sender !== undefined) {
-        frames.push(unpackFrame(stored, sender.add(n, stored.entry.length + stored.body.length)))
+      if (endpoint.state === 'ready' && sender !== undefined) {
+        endpoint.write(unpackFrame(stored, sender.add(n, stored.entry.length + stored.body.length)))
       }
       return output()
     },
     deliverEphemeral(stored) {
-      if (state === 'ready' && sender !== undefined) frames.push(unpackFrame(stored, sender.pass()))
+      if (endpoint.state === 'ready' && sender !== undefined) endpoint.write(unpackFrame(stored, sender.pass()))
       return output()
     },
     request(what, value) {
       requests++
       const id = String(requests)
-      if (state === 'ready') put({ t: 'request', id, what, value })
+      if (endpoint.state === 'ready') put({ t: 'request', id, what, value })
       return { id, ...output() }
     },
     ping() {
-      if (state === 'ready') put({ t: 'ping' })
+      if (endpoint.state === 'ready') put({ t: 'ping' })
       return output()
     },
     end(code) {
