@@ -16,10 +16,10 @@ import {
   type Telemetry,
   type ThreadId,
   type Transport,
-  utf8,
   uuidUrnFrom,
 } from '@parley/core'
 import { decideHeld, formatContactLink, parseContactLink, type RemovalReason, safetyNumber } from '@parley/identity'
+import { encodeAttributes } from '@parley/jwm'
 import { createRegistry, kernelPrefix, type Outgoing, type Protocol } from '@parley/kernel'
 import type { RenewalReason } from '@parley/session'
 import { createCommitter } from './commit.ts'
@@ -416,7 +416,8 @@ export async function createAgent(options: AgentOptions): Promise<Agent> {
       const sending = registry.sending(message)
       if (sending === undefined)
         throw new AgentError('ERR_AGENT_PROTOCOL_UNKNOWN', 'no protocol of this agent sends such messages')
-      if (utf8(JSON.stringify(message.body)).length > limits.messageBytesMax) {
+      // What could never be sealed is refused here, while somebody listens.
+      if (encodeAttributes(message).length > limits.messageBytesMax) {
         throw new AgentError('ERR_AGENT_MESSAGE_TOO_LARGE', `a message has at most ${limits.messageBytesMax} octets`)
       }
       const { protocol, role, event } = sending

@@ -272,6 +272,7 @@ export function createInbound(parts: InboundParts): Inbound {
     })
     tx.after(() => {
       parts.wakeAt(deadline)
+      parts.locked('locked', row.from, cause)
       if (code !== undefined) parts.report(code, row.from)
     })
     repair(tx, lock, row.device)
