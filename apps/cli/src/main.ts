@@ -18,6 +18,11 @@ const print = (line: string): void => {
   process.stdout.write(`${line}\n`)
 }
 
+// Answers are made no faster than they are read.
+const printAll = (text: string): Promise<void> | void => {
+  if (!process.stdout.write(text)) return new Promise((done) => process.stdout.once('drain', () => done()))
+}
+
 const duration = (text: string): number => {
   try {
     return parseDuration(text)
@@ -30,6 +35,11 @@ const count = (text: string): number => {
   if (!Number.isSafeInteger(value) || value < 1) throw new InvalidArgumentError('a positive whole number')
   return value
 }
+
+// A reader that went away, as `head` does, is no failure of ours.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  process.exit(error.code === 'EPIPE' ? exitCodes.done : exitCodes.failed)
+})
 
 const home = (): Option => new Option('--home <folder>', 'the profile folder').env('PARLEY_HOME')
 const program = new Command('parley').description('Secure messages between people and programs.').version('0.1.0').exitOverride()
@@ -116,7 +126,7 @@ program
   .command('jwm')
   .description('the envelope itself: one JSON request a line in, one JSON result a line out')
   .addArgument(new Argument('<verb>').choices(jwmVerbs))
-  .action((verb) => runJwmLines(verb, process.stdin, { random: systemRandom, write: (text) => void process.stdout.write(text) }))
+  .action((verb) => runJwmLines(verb, process.stdin, { random: systemRandom, write: printAll }))
 
 try {
   await program.parseAsync()

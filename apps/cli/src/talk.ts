@@ -37,15 +37,26 @@ export async function send(address: string, words: readonly string[], options: S
     }
     if (words.length > 0) await sendOne(words.join(' '))
     else for await (const line of createInterface({ input: process.stdin })) if (line.trim() !== '') await sendOne(line)
-    await settle(sent, options)
+    await settle(agent, sent, { ...options, address })
   } finally {
     await agent.close()
   }
 }
 
-async function settle(sent: readonly Sent[], { wait, timeout, json }: SendOptions): Promise<void> {
+async function settle(
+  agent: Agent,
+  sent: readonly Sent[],
+  { address, wait, timeout, json }: SendOptions & { readonly address: string },
+): Promise<void> {
   if (wait === 'queued') return
-  const signal = interruption(timeout)
+  const isHeld = (): boolean =>
+    agent.contacts().some((contact) => contact.held !== undefined && [address, address.slice(3)].includes(contact.address))
+  const held = new AbortController()
+  // Once the keys wait for the person, waiting for the relay is of no use.
+  agent.watch(({ kind }) => {
+    if (kind === 'problem' && isHeld()) held.abort()
+  })
+  const signal = AbortSignal.any([interruption(timeout), held.signal])
   for (const message of sent) {
     try {
       await (wait === 'accepted' ? message.accepted({ signal }) : message.delivered({ signal }))
@@ -57,6 +68,12 @@ async function settle(sent: readonly Sent[], { wait, timeout, json }: SendOption
     } catch (error) {
       const { state, cause } = message.status()
       if (state === 'failed') throw new CommandFailed(exitCodes.failed, `not delivered: ${visible(cause ?? 'unknown')}`)
+      if (state === 'queued' && isHeld()) {
+        throw new CommandFailed(
+          exitCodes.trustHeld,
+          'kept in the outbox: the keys of this account wait for your decision (parley verify --decide)',
+        )
+      }
       if (state === 'queued')
         throw new CommandFailed(exitCodes.queued, 'kept in the outbox: no relay has accepted it yet; any later command sends it')
       if (isMessagingError(error)) throw error
