@@ -14,7 +14,9 @@ import { fileURLToPath } from 'node:url'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
 const relayBin = join(root, 'apps/relay/bin/parley-relay.js')
-const parleyBin = join(root, 'apps/cli/bin/parley.js')
+export const parleyBin: string = join(root, 'apps/cli/bin/parley.js')
+/** The scripted conversation of `npm start`. */
+export const conversation: string = join(root, 'scripts/start/main.mjs')
 const waitMsMax = 25_000
 
 /** Members of the JSON lines that the programs print. */
@@ -49,7 +51,7 @@ export type Program = {
   next(fits: (line: Line) => boolean): Promise<Line>
   /** Calls the function for every line that comes from now on. */
   watch(fn: (line: Line) => void): void
-  write(text: string): void
+  write(text: string | Uint8Array): void
   /** Closes its standard input. */
   end(): void
   kill(): Promise<Ended>
