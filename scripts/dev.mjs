@@ -25,6 +25,7 @@ const jobs = {
   check: () => become('node', ['scripts/check.mjs', ...args]),
   soak: () => become('vitest', ['run', '--config', 'vitest.soak.config.ts', ...args]),
   sim: () => become('vitest', ['run', 'test/sim', ...args]),
+  'bench:envelope': () => become('node', ['bench/dist/envelope.js', ...args]),
   parley: () => become('node', [join(root, 'apps/cli/bin/parley.js'), ...args], inCallersFolder),
   relay: () => become('node', [join(root, 'apps/relay/bin/parley-relay.js'), ...args], inCallersFolder),
 }

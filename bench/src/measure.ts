@@ -1,0 +1,44 @@
+/**
+ * Medians of interleaved rounds: in each round every contestant runs a batch in turn, so that what else the machine does
+ * meets all of them alike. A batch lasts about `batchMs`.
+ * @module
+ */
+import { performance } from 'node:perf_hooks'
+
+export type Task = { readonly name: string; readonly run: () => unknown }
+
+/** Milliseconds of one run: the median over the rounds, by the name of the task. */
+export async function medians(
+  tasks: readonly Task[],
+  { rounds, batchMs }: { readonly rounds: number; readonly batchMs: number },
+): Promise<ReadonlyMap<string, number>> {
+  const planned: { readonly task: Task; readonly times: number; readonly taken: number[] }[] = []
+  for (const task of tasks) {
+    await batch(task, 3)
+    const once = await batch(task, 2)
+    // Once more with as many as will be measured, so that the compiler has seen them.
+    const times = Math.max(1, Math.min(2000, Math.round(batchMs / once)))
+    await batch(task, times)
+    planned.push({ task, times, taken: [] })
+  }
+  for (let round = 0; round < rounds; round++) {
+    for (const { task, times, taken } of planned) taken.push(await batch(task, times))
+  }
+  return new Map(planned.map(({ task, taken }) => [task.name, median(taken)]))
+}
+
+async function batch({ run }: Task, times: number): Promise<number> {
+  const start = performance.now()
+  for (let i = 0; i < times; i++) {
+    const result = run()
+    // Synchronous work does not pay for a turn of the loop.
+    if (result instanceof Promise) await result
+  }
+  return (performance.now() - start) / times
+}
+
+function median(values: readonly number[]): number {
+  const sorted = [...values].sort((a, b) => a - b)
+  const middle = Math.floor(sorted.length / 2)
+  return ((sorted[middle] ?? 0) + (sorted[sorted.length - 1 - middle] ?? 0)) / 2
+}

@@ -1,0 +1,85 @@
+/**
+ * Parley: the General JSON serialization, and the binary one cut into a body for all and an entry per recipient.
+ * @module
+ */
+import { utf8 } from '@parley/core'
+import {
+  importKey,
+  openJwe,
+  publicJwk,
+  readCompactJws,
+  readJose,
+  sealJwe,
+  signCompact,
+  toGeneralJwe,
+  verifyJws,
+} from '@parley/jose'
+import { decryptEnvelope, readEnvelope, sealSigned } from '@parley/jwm'
+import { type Contestant, random, type Work } from './work.ts'
+
+function prepareKeys({ signer, recipients, reader }: Work) {
+  const readerJwk = recipients[reader]
+  if (readerJwk === undefined) throw new RangeError('reader must be one of the recipients')
+  return {
+    signing: importKey(signer),
+    verifying: importKey(publicJwk(signer)),
+    recipients: recipients.map((jwk) => ({ kid: jwk.kid ?? '', key: importKey(publicJwk(jwk)) })),
+    reading: importKey(readerJwk),
+  }
+}
+
+function verified(message: Uint8Array, key: ReturnType<typeof importKey>): Uint8Array {
+  const read = readCompactJws(new TextDecoder().decode(message))
+  if (!read.ok) throw new Error(read.code)
+  const outcome = verifyJws(read.jws, { keys: [key] })
+  if (!outcome.ok) throw new Error(outcome.code)
+  return outcome.payload
+}
+
+export const parleyJson: Contestant = {
+  name: 'parley JSON',
+  async prepare(work) {
+    const keys = prepareKeys(work)
+    const seal = (): string => {
+      const signed = signCompact(work.payload, { key: keys.signing, typ: 'JWM' })
+      const { recipients } = keys
+      return JSON.stringify(toGeneralJwe(sealJwe(utf8(signed), { recipients, random, protected: { typ: 'JWM', cty: 'JWM' } })))
+    }
+    const sealed = seal()
+    return {
+      seal,
+      bytes: sealed.length,
+      open() {
+        const read = readJose(sealed)
+        if (!read.ok || read.kind !== 'jwe') throw new Error('not a JWE')
+        const opened = openJwe(read.jwe, { keys: [keys.reading] })
+        if (!opened.ok) throw new Error(opened.code)
+        return verified(opened.plaintext, keys.verifying)
+      },
+    }
+  },
+}
+
+export const parleyBinary: Contestant = {
+  name: 'parley binary',
+  async prepare(work) {
+    const keys = prepareKeys(work)
+    const seal = () => {
+      const signed = signCompact(work.payload, { key: keys.signing, typ: 'JWM' })
+      return sealSigned(signed, { recipients: keys.recipients, random })
+    }
+    const { body, entries } = seal()
+    const entry = entries[work.reader]?.entry ?? new Uint8Array(0)
+    return {
+      seal,
+      bytes: entries.reduce((sum, { entry }) => sum + entry.length, body.length),
+      open() {
+        const read = readEnvelope(entry, body)
+        if (!read.ok) throw new Error(read.code)
+        const opened = decryptEnvelope(read.envelope, keys.reading)
+        if (!opened.ok) throw new Error(opened.code)
+        return verified(opened.message, keys.verifying)
+      },
+    }
+  },
+}
