@@ -23,7 +23,8 @@ export function parseJson(
   if (input.length > limits.bytesMax) return { ok: false, code: 'json-too-large' }
   const text = typeof input === 'string' ? input : fromUtf8(input)
   if (text === undefined) return { ok: false, code: 'json-not-utf8' }
-  if (!isWellFormed(text)) return { ok: false, code: 'json-malformed' }
+  // What was UTF-8 has no lone surrogates.
+  if (typeof input === 'string' && !isWellFormed(text)) return { ok: false, code: 'json-malformed' }
   // The scan comes first: it bounds the depth before JSON.parse recurses.
   const problem = scan(text, limits.depthMax)
   if (problem !== undefined) return { ok: false, code: problem }
@@ -84,10 +85,11 @@ function scan(text: string, depthMax: number): 'json-duplicate-name' | 'json-too
 }
 
 function endOfString(text: string, start: number): number {
-  for (let i = start + 1; i < text.length; i++) {
-    const code = text.charCodeAt(i)
-    if (code === 0x22) return i
-    if (code === 0x5c) i++
+  for (let end = text.indexOf('"', start + 1); end >= 0; end = text.indexOf('"', end + 1)) {
+    let escapes = 0
+    while (text.charCodeAt(end - 1 - escapes) === 0x5c) escapes++
+    // A quotation mark behind an odd number of backslashes is part of the string.
+    if (escapes % 2 === 0) return end
   }
   return -1
 }

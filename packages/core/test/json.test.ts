@@ -2,13 +2,18 @@ import { describe, expect, it } from 'vitest'
 import { parseJson, parseJsonObject, utf8 } from '../src/index.ts'
 
 describe('parseJson', () => {
-  it.each(['{}', '[]', '{"a":[1,2,{"b":"c"}],"d":"e:\\"f"}', '"\\ud83d\\ude00"', '[{"a":1},{"a":2}]', ' 1 '])(
-    'takes %s',
-    (text) => {
-      expect(parseJson(text)).toEqual({ ok: true, value: JSON.parse(text) })
-      expect(parseJson(utf8(text))).toEqual({ ok: true, value: JSON.parse(text) })
-    },
-  )
+  it.each([
+    '{}',
+    '[]',
+    '{"\\\\":1,"\\\\\\"":"\\\\\\\\","c":"\\""}',
+    '{"a":[1,2,{"b":"c"}],"d":"e:\\"f"}',
+    '"\\ud83d\\ude00"',
+    '[{"a":1},{"a":2}]',
+    ' 1 ',
+  ])('takes %s', (text) => {
+    expect(parseJson(text)).toEqual({ ok: true, value: JSON.parse(text) })
+    expect(parseJson(utf8(text))).toEqual({ ok: true, value: JSON.parse(text) })
+  })
 
   it.each([
     ['{"a":1,"a":2}', 'json-duplicate-name'],
@@ -23,6 +28,8 @@ describe('parseJson', () => {
     ['', 'json-malformed'],
     ['{a:1}', 'json-malformed'],
     ['"abc', 'json-malformed'],
+    ['"abc\\"', 'json-malformed'],
+    ['{"a\\\\":1,"a\\\\":2}', 'json-duplicate-name'],
     ['['.repeat(33), 'json-too-deep'],
   ])('refuses %j as %s', (text, code) => {
     expect(parseJson(text)).toEqual({ ok: false, code })

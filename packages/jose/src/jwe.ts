@@ -100,9 +100,13 @@ export function sealJwe(plaintext: Uint8Array, options: SealOptions): Jwe {
   const made = allProtected ? wrapped.map(({ encryptedKey }) => ({ header: undefined, encryptedKey })) : wrapped
   if (allProtected && made.length !== 1)
     throw new JoseError('ERR_JOSE_FORM_IMPOSSIBLE', 'only one recipient fits into the protected header')
-  for (const recipient of made) {
-    const joined = joinHeader(header, unprotected, recipient.header)
-    if (!joined.ok) throw new JoseError('ERR_JOSE_HEADER_INVALID', `the header cannot be written: ${joined.code}`)
+  const joined = joinHeader(header, unprotected, made[0]?.header)
+  if (!joined.ok) throw new JoseError('ERR_JOSE_HEADER_INVALID', `the header cannot be written: ${joined.code}`)
+  // What the others' headers hold was made here, so that only their names can collide.
+  const isTaken = (name: string): boolean =>
+    Object.hasOwn(header, name) || (unprotected !== undefined && Object.hasOwn(unprotected, name))
+  if (made.some((recipient) => recipient.header !== undefined && Object.keys(recipient.header).some(isTaken))) {
+    throw new JoseError('ERR_JOSE_HEADER_INVALID', 'the header cannot be written: header-malformed')
   }
 
   // RFC 7516 §5.1 step 14: the protected header is the AAD, so it is encoded before the content is encrypted.

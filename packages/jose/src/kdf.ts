@@ -21,9 +21,27 @@ export function concatKdf(
   secret: Uint8Array,
   { backend, algorithm, keyBytes, apu = empty, apv = empty }: KdfOptions,
 ): Uint8Array {
-  const name = utf8(algorithm)
-  const info = concat(u32(name.length), name, u32(apu.length), apu, u32(apv.length), apv, u32(8 * keyBytes))
+  const info = apu.length === 0 && apv.length === 0 ? plainInfo(algorithm, keyBytes) : infoOf({ algorithm, keyBytes, apu, apv })
   const first = backend.sha256(concat(u32(1), secret, info))
   if (keyBytes <= first.length) return first.subarray(0, keyBytes)
   return concat(first, backend.sha256(concat(u32(2), secret, info))).subarray(0, keyBytes)
+}
+
+type Info = { readonly algorithm: string; readonly keyBytes: number; readonly apu: Uint8Array; readonly apv: Uint8Array }
+
+function infoOf({ algorithm, keyBytes, apu, apv }: Info): Uint8Array {
+  const name = utf8(algorithm)
+  return concat(u32(name.length), name, u32(apu.length), apu, u32(apv.length), apv, u32(8 * keyBytes))
+}
+
+// Without party information it is the same for every message: one per algorithm and length, of which the tables have few.
+const plainInfos: Map<string, Uint8Array> = new Map()
+
+function plainInfo(algorithm: string, keyBytes: number): Uint8Array {
+  const name = `${algorithm} ${keyBytes}`
+  const known = plainInfos.get(name)
+  if (known !== undefined) return known
+  const made = infoOf({ algorithm, keyBytes, apu: empty, apv: empty })
+  plainInfos.set(name, made)
+  return made
 }

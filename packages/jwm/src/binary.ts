@@ -4,7 +4,7 @@
  * differs per recipient (the entry: header, encrypted_key) and what all share (the body).
  * @module
  */
-import { base64url, fromBase64url, fromUtf8, parseJsonObject, type Result, readU32, utf8 } from '@parley/core'
+import { fromUtf8, parseJsonObject, type Result, readU32, utf8 } from '@parley/core'
 import { backend, type JoseLimits, type Jwe, type JweRecipient, joseLimits, readProtectedOctets } from '@parley/jose'
 
 export type BinaryCode = 'binary-malformed' | 'limit-exceeded'
@@ -110,7 +110,7 @@ export function fromBinary(bytes: Uint8Array, limits: JoseLimits = joseLimits): 
   for (const { name, member, isJson } of parts) {
     const octets = read.parts[name]
     // Headers were found to be UTF-8 when they were read.
-    if (octets !== undefined) members.push(`"${member}":${isJson ? fromUtf8(octets) : `"${base64url(octets)}"`}`)
+    if (octets !== undefined) members.push(`"${member}":${isJson ? fromUtf8(octets) : `"${backend.base64url(octets)}"`}`)
   }
   return { ok: true, text: `{${members.join(',')}}` }
 }
@@ -127,7 +127,7 @@ export function toBinary(text: string, limits: JoseLimits = joseLimits): Result<
     at += start.length
     const end = isJson ? endOfObject(text, at) : text.indexOf('"', at + 1) + 1
     if (end <= at || (!isJson && text[at] !== '"')) return malformed
-    const octets = isJson ? utf8(text.slice(at, end)) : fromBase64url(text.slice(at + 1, end - 1))
+    const octets = isJson ? utf8(text.slice(at, end)) : backend.fromBase64url(text.slice(at + 1, end - 1))
     if (octets === undefined) return malformed
     found[name] = octets
     at = end

@@ -4,8 +4,8 @@
  * (a key, a card) is the caller's to find.
  * @module
  */
-import { type Random, type Result, utf8 } from '@parley/core'
-import { type DecryptionCause, type Jwe, type Key, openJwe, sealJwe } from '@parley/jose'
+import type { Random, Result } from '@parley/core'
+import { backend, type DecryptionCause, type Jwe, type Key, openJwe, sealJwe } from '@parley/jose'
 import type { Attributes } from './attributes.ts'
 import { type BinaryCode, readCut, writeCut } from './binary.ts'
 import { isJwm } from './content-type.ts'
@@ -42,7 +42,8 @@ export function sealMessage(attributes: Attributes, { signer, recipients, random
 
 /** Encrypts a message that is signed already. */
 export function sealSigned(signed: string, { recipients, random, enc }: Omit<SealMessageOptions, 'signer'>): SealedMessage {
-  const jwe = sealJwe(utf8(signed), {
+  // A compact JWS is ASCII.
+  const jwe = sealJwe(backend.ascii(signed), {
     recipients,
     random,
     protected: { typ: 'JWM', cty: 'JWM' },

@@ -3,7 +3,7 @@
  * steps, because the key is found by the `kid` in between; attributes are parsed only after the signature holds.
  * @module
  */
-import { fromUtf8, type Result } from '@parley/core'
+import type { Result } from '@parley/core'
 import { backend, type Jws, type Key, readCompactJws, type SerializationCode, sha256, signCompact, verifyJws } from '@parley/jose'
 import { type Attributes, decodeAttributes, encodeAttributes } from './attributes.ts'
 import { isJwm } from './content-type.ts'
@@ -35,7 +35,7 @@ export function readSigned(
   limits: JwmLimits = jwmLimits,
 ): Result<{ readonly signed: Signed }, SignedCode> {
   if (input.length > limits.jose.bytesMax) return { ok: false, code: 'limit-exceeded' }
-  const text = typeof input === 'string' ? input : fromUtf8(input)
+  const text = typeof input === 'string' ? input : backend.asciiText(input)
   if (text === undefined) return { ok: false, code: 'jws-malformed' }
   const read = readCompactJws(text, limits.jose)
   if (!read.ok) return read
