@@ -2,7 +2,7 @@
  * `parley init`, `contacts`, `verify` and `device`: who one is, whom one knows, and which devices speak for one.
  * @module
  */
-import type { Agent } from '@parley/agent'
+import { type Agent, AgentError } from '@parley/agent'
 import { requestDevice } from '@parley/agent/node'
 import { parseContactLink } from '@parley/identity'
 import { CommandFailed, exitCodes } from './exit.ts'
@@ -123,24 +123,11 @@ export async function deviceList(options: Home, print: Print): Promise<void> {
 
 /** Waits until the relay has let the agent in; fails with the relay's word when it never will. */
 export async function untilReady(agent: Agent, signal: AbortSignal): Promise<void> {
-  await new Promise<void>((resolve, reject) => {
-    const look = (): void => {
-      const { state, reason, retryable } = agent.connection
-      if (state === 'ready') end(resolve)
-      else if (reason !== undefined && !retryable)
-        end(() => reject(new CommandFailed(exitCodes.failed, `the relay refused: ${visible(reason)}`)))
-    }
-    const abort = (): void =>
-      end(() =>
-        reject(new CommandFailed(exitCodes.queued, `the relay did not answer: ${agent.connection.reason ?? 'no connection'}`)),
-      )
-    const end = (then: () => void): void => {
-      stop()
-      signal.removeEventListener('abort', abort)
-      then()
-    }
-    const stop = agent.watch(look)
-    signal.addEventListener('abort', abort, { once: true })
-    look()
-  })
+  try {
+    await agent.connected({ signal })
+  } catch (error) {
+    if (error instanceof AgentError)
+      throw new CommandFailed(exitCodes.failed, `the relay refused: ${visible(error.reason ?? '')}`)
+    throw new CommandFailed(exitCodes.queued, `the relay did not answer: ${agent.connection.reason ?? 'no connection'}`)
+  }
 }
