@@ -47,7 +47,9 @@ describe('receipts to send', () => {
 
 describe('a receipt that comes', () => {
   const put = (id: string, hash?: string): void =>
-    run((tx) => tx.put('sent', id, { to: bob, state: 'accepted', expiry: 1, ...(hash === undefined ? {} : { hash }) }))
+    run((tx) =>
+      tx.put('sent', id, { to: bob, threadId: id, state: 'accepted', expiry: 1, ...(hash === undefined ? {} : { hash }) }),
+    )
   const take = (body: JsonObject, from = bob): void => run((tx) => takeReceipt(tx, { from, body }))
   const stateOf = (id: string): string | undefined => state.get('sent', id)?.state
 

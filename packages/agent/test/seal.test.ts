@@ -123,7 +123,7 @@ describe('what is sealed', () => {
     alice.run((tx) => tx.del('pin', bob.address))
     const { id } = send(alice, text)
     knows(alice, [bob])
-    const [[key]] = [...alice.state.rows('outbox')] as [[string]]
+    const [[key = ''] = []] = [...alice.state.rows('outbox')]
     alice.run((tx) => sealRow(tx, { ...alice, sealed() {}, renewed() {} }, key), start + lifetimeMs)
     expect(alice.state.get('sent', id)).toMatchObject({ state: 'failed', cause: 'expired' })
     expect(alice.state.size('outbox') + alice.state.size('stanza')).toBe(0)

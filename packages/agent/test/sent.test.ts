@@ -11,7 +11,7 @@ let book: SentBook
 
 beforeEach(async () => {
   state = await openState({ store: createMemoryStore(), random: createSimRandom(1), storeKeys: [new Uint8Array(32)] })
-  state.run(0, (tx) => tx.put('sent', id, { to: 'bob@b.test' as Address, state: 'queued', expiry: 1 }))
+  state.run(0, (tx) => tx.put('sent', id, { to: 'bob@b.test' as Address, threadId: id, state: 'queued', expiry: 1 }))
   book = createSentBook(state)
 })
 
