@@ -18,13 +18,19 @@ export function open(options: Pick<OpenAgentOptions, 'home' | 'address' | 'relay
   return openAgent({ ...options, protocols: [chat, trustPing] })
 }
 
-/** Aborts on Ctrl-C, on SIGTERM, and after `timeoutMs` when given. */
-export function interruption(timeoutMs?: number): AbortSignal {
+/** Aborts on Ctrl-C, on SIGTERM, after `timeoutMs` when given, and when the caller aborts it. */
+export function interruptible(timeoutMs?: number): AbortController {
   const controller = new AbortController()
   const abort = (): void => controller.abort(new Error('interrupted'))
   process.once('SIGINT', abort)
   process.once('SIGTERM', abort)
-  return timeoutMs === undefined ? controller.signal : AbortSignal.any([controller.signal, AbortSignal.timeout(timeoutMs)])
+  // Not AbortSignal.timeout and any: a signal that only a combined one refers to may be collected before its time comes.
+  if (timeoutMs !== undefined) setTimeout(() => controller.abort(new Error('timeout')), timeoutMs).unref()
+  return controller
+}
+
+export function interruption(timeoutMs?: number): AbortSignal {
+  return interruptible(timeoutMs).signal
 }
 
 /** Milliseconds out of `10`, `10s`, `500ms` or `2m`; plain numbers are seconds. */

@@ -7,7 +7,7 @@ import type { Agent, AgentEvent, Message, Sent } from '@parley/agent'
 import { isMessagingError } from '@parley/core'
 import { chat } from '@parley/protocols/chat'
 import { CommandFailed, exitCodes } from './exit.ts'
-import { homeOf, interruption, open } from './profile.ts'
+import { homeOf, interruptible, interruption, open } from './profile.ts'
 import { painter, visible } from './show.ts'
 
 type Home = { readonly home?: string | undefined }
@@ -51,12 +51,12 @@ async function settle(
   if (wait === 'queued') return
   const isHeld = (): boolean =>
     agent.contacts().some((contact) => contact.held !== undefined && [address, address.slice(3)].includes(contact.address))
-  const held = new AbortController()
+  const interrupt = interruptible(timeout)
+  const { signal } = interrupt
   // Once the keys wait for the person, waiting for the relay is of no use.
   agent.watch(({ kind }) => {
-    if (kind === 'problem' && isHeld()) held.abort()
+    if (kind === 'problem' && isHeld()) interrupt.abort()
   })
-  const signal = AbortSignal.any([interruption(timeout), held.signal])
   for (const message of sent) {
     try {
       await (wait === 'accepted' ? message.accepted({ signal }) : message.delivered({ signal }))

@@ -33,6 +33,6 @@ test('the profile is that of --home, else of PARLEY_HOME, else the one in the fo
 test('an interruption leaves by itself after its time, and else not', async () => {
   const signal = interruption(1)
   await new Promise((done) => signal.addEventListener('abort', done))
-  expect(signal.reason).toMatchObject({ name: 'TimeoutError' })
+  expect(signal.reason).toMatchObject({ message: 'timeout' })
   expect(interruption().aborted).toBe(false)
 })
