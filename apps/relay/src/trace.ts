@@ -18,12 +18,18 @@ export type TraceOptions = {
 /** Appends to `file`, which only its owner may read. */
 export function openTrace(file: string, options: TraceOptions): Trace {
   const descriptor = openSync(file, 'a', 0o600)
+  let isOpen = true
   return {
     onWire(direction, frame, { kind, name }) {
+      // A connection that is being closed may still bring frames.
+      if (!isOpen) return
       const line = { at: options.now(), direction, kind, name, ...describeFrame(frame, options.octets) }
       writeSync(descriptor, `${JSON.stringify(line)}\n`)
     },
-    close: () => closeSync(descriptor),
+    close() {
+      isOpen = false
+      closeSync(descriptor)
+    },
   }
 }
 

@@ -26,12 +26,13 @@ describe('the trace of the wire', () => {
     expect(describeFrame(utf8('{"entries":[1,["*"]]}\nab'), 0)).toMatchObject({ body_bytes: 2 })
   })
 
-  it('writes one line per frame into a private file', () => {
+  it('writes one line per frame into a private file, until it is closed', () => {
     const file = join(mkdtempSync(join(tmpdir(), 'parley-trace-')), 'wire.jsonl')
     const trace = openTrace(file, { octets: 48, now: () => 7 })
     trace.onWire('in', frame, { kind: 'device', name: 'alice@a.localhost/x' })
     trace.onWire('out', frame, { kind: 'relay', name: 'b.localhost' })
     trace.close()
+    trace.onWire('in', frame, { kind: 'relay', name: 'b.localhost' })
     const lines = readFileSync(file, 'utf8')
       .trimEnd()
       .split('\n')
@@ -40,6 +41,7 @@ describe('the trace of the wire', () => {
       { at: 7, direction: 'in', kind: 'device', name: 'alice@a.localhost/x', header: { t: 'stanza' } },
       { direction: 'out', kind: 'relay' },
     ])
+    expect(lines).toHaveLength(2)
     expect(statSync(file).mode & 0o777).toBe(0o600)
   })
 })
