@@ -70,9 +70,11 @@ it('no relay receives, sends or stores plaintext, types, thread or message ids, 
   // The search sees what is there: names, public keys and ciphertext.
   const [first] = envelopes
   const publicKeys = profiles.map(({ keys: own }) => [...own.values()].find(({ crv }) => crv === 'Ed25519')?.x ?? '')
-  const visible = [alice, first?.header.id ?? '', first?.envelope.ciphertext ?? '', ...publicKeys]
-  for (const text of visible) expect([text, isIn(haystack, Buffer.from(text))]).toEqual([text, true])
-  for (const key of publicKeys) expect(isIn(haystack, Buffer.from(key, 'base64url'))).toBe(true)
+  for (const text of [alice, first?.header.id ?? '', ...publicKeys])
+    expect([text, isIn(haystack, Buffer.from(text))]).toEqual([text, true])
+  // As octets: the text of the envelope stands nowhere, and where in a longer base64 its octets begin is chance.
+  for (const part of [first?.envelope.ciphertext ?? '', ...publicKeys])
+    expect([part, isIn(haystack, Buffer.from(part, 'base64url'))]).toEqual([part, true])
   for (const jwk of keys.values()) expect((jwk.d ?? jwk.k ?? '').length).toBe(43)
   expect(contentKeys.length).toBeGreaterThanOrEqual(6)
   for (const key of recoveryKeys) expect(key).toHaveLength(43)
