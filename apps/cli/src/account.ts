@@ -6,7 +6,7 @@ import { type Agent, AgentError } from '@parley/agent'
 import { requestDevice } from '@parley/agent/node'
 import { parseContactLink } from '@parley/identity'
 import { CommandFailed, exitCodes } from './exit.ts'
-import { homeOf, interruption, open } from './profile.ts'
+import { homeOf, interruption, leave, open } from './profile.ts'
 import { visible } from './show.ts'
 
 type Home = { readonly home?: string | undefined }
@@ -46,7 +46,7 @@ export async function listContacts(options: Home, print: Print): Promise<void> {
       print([link, verified ? 'verified' : 'not verified', ...(held === undefined ? [] : [`held: ${held}`])].join('  '))
     }
   } finally {
-    await agent.close()
+    await leave(agent)
   }
 }
 
@@ -56,7 +56,7 @@ export async function addContact(link: string, options: Home, print: Print): Pro
     const contact = await agent.addContact(link)
     print(`${contact.link}  added`)
   } finally {
-    await agent.close()
+    await leave(agent)
   }
 }
 
@@ -78,7 +78,7 @@ export async function verify(
       print('verified')
     } else print(verified ? 'verified' : 'not verified: compare the number with theirs, then run this again with --confirm')
   } finally {
-    await agent.close()
+    await leave(agent)
   }
 }
 
@@ -103,7 +103,7 @@ export async function deviceApprove(line: string, options: Home, print: Print): 
     await agent.approveDevice(line)
     print('approved')
   } finally {
-    await agent.close()
+    await leave(agent)
   }
 }
 
@@ -117,7 +117,7 @@ export async function deviceList(options: Home, print: Print): Promise<void> {
       print(`${id}  ${new Date(added * 1000).toISOString()}  ${words.join(', ')}`)
     }
   } finally {
-    await agent.close()
+    await leave(agent)
   }
 }
 

@@ -18,6 +18,24 @@ export function open(options: Pick<OpenAgentOptions, 'home' | 'address' | 'relay
   return openAgent({ ...options, protocols: [chat, trustPing] })
 }
 
+/** Closes the agent. What an earlier command left in the outbox goes first, where the relay is there to take it. */
+export async function leave(agent: Agent): Promise<void> {
+  const giveUp = new AbortController()
+  const look = (): void => {
+    if (agent.connection.state === 'waiting' || agent.connection.state === 'stopped') giveUp.abort()
+  }
+  agent.watch(look)
+  look()
+  const timer = setTimeout(() => giveUp.abort(), sendingMsMax)
+  // What does not go now stays where it is.
+  await agent.drained({ signal: giveUp.signal }).catch(() => {})
+  clearTimeout(timer)
+  await agent.close()
+}
+
+/** How long a command that has nothing to send itself waits for what is in the outbox. */
+const sendingMsMax = 3000
+
 /** Aborts on Ctrl-C, on SIGTERM, after `timeoutMs` when given, and when the caller aborts it. */
 export function interruptible(timeoutMs?: number): AbortController {
   const controller = new AbortController()

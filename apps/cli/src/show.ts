@@ -13,6 +13,14 @@ export function visible(text: string): string {
   return text.replace(unsafe, (character) => `\\u{${(character.codePointAt(0) ?? 0).toString(16)}}`)
 }
 
+/** The value as one line of JSON, in which the same characters stand as JSON's own escapes. */
+export function jsonLine(value: object): string {
+  return JSON.stringify(value).replace(unsafe, (character) => {
+    const units = character.split('').map((unit) => unit.charCodeAt(0).toString(16).padStart(4, '0'))
+    return units.map((unit) => `\\u${unit}`).join('')
+  })
+}
+
 export type Paint = (text: string) => string
 
 /** Painters that do nothing where colour is unwanted. */

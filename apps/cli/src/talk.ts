@@ -8,7 +8,7 @@ import { isMessagingError } from '@parley/core'
 import { chat } from '@parley/protocols/chat'
 import { CommandFailed, exitCodes } from './exit.ts'
 import { homeOf, interruptible, interruption, open } from './profile.ts'
-import { painter, visible } from './show.ts'
+import { jsonLine, painter, visible } from './show.ts'
 
 type Home = { readonly home?: string | undefined }
 export type Wait = 'queued' | 'accepted' | 'delivered'
@@ -33,12 +33,14 @@ export async function send(address: string, words: readonly string[], options: S
         chat.text({ text }, options.reply === undefined ? {} : { referentId: options.reply }),
       )
       sent.push(message)
-      if (options.json === true) print(JSON.stringify({ event: 'queued', id: message.id }))
+      if (options.json === true) print(jsonLine({ event: 'queued', id: message.id }))
     }
     if (words.length > 0) await sendOne(words.join(' '))
     else for await (const line of createInterface({ input: process.stdin })) if (line.trim() !== '') await sendOne(line)
     await settle(agent, sent, { ...options, address })
   } finally {
+    // Whoever writes the lines may go on, which must not keep a command that failed.
+    if (words.length === 0) process.stdin.destroy()
     await agent.close()
   }
 }
@@ -61,9 +63,7 @@ async function settle(
     try {
       await (wait === 'accepted' ? message.accepted({ signal }) : message.delivered({ signal }))
       print(
-        json === true
-          ? JSON.stringify({ event: message.status().state, id: message.id })
-          : `${message.status().state} ${message.id}`,
+        json === true ? jsonLine({ event: message.status().state, id: message.id }) : `${message.status().state} ${message.id}`,
       )
     } catch (error) {
       const { state, cause } = message.status()
@@ -100,7 +100,7 @@ export async function listen(options: ListenOptions): Promise<void> {
       printEvent({ kind: 'connection', status: agent.connection })
     }
     for await (const message of agent.messages(chat.text, { signal })) {
-      if (options.json === true) print(JSON.stringify(toJson(message)))
+      if (options.json === true) print(jsonLine(toJson(message)))
       else
         print(`${paint.dim(visible(message.id))} ${message.attempt} ${paint.peer(nameOf(message))} ${visible(message.body.text)}`)
       left--
@@ -176,10 +176,10 @@ function nameOf(message: Message<unknown>): string {
 }
 
 function printEvent(event: AgentEvent): void {
-  if (event.kind === 'connection') print(JSON.stringify({ event: 'connection', ...event.status }))
+  if (event.kind === 'connection') print(jsonLine({ event: 'connection', ...event.status }))
   else {
     const { kind, ...rest } = event
-    print(JSON.stringify({ event: kind, ...rest }))
+    print(jsonLine({ event: kind, ...rest }))
   }
 }
 

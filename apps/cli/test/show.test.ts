@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { painter, visible } from '../src/show.ts'
+import { jsonLine, painter, visible } from '../src/show.ts'
 
 describe('text of other people', () => {
   test.each([
@@ -29,6 +29,12 @@ describe('text of other people', () => {
     const all = Array.from({ length: 0x3000 }, (_, i) => String.fromCodePoint(i)).join('')
     expect(visible(all)).not.toMatch(/\p{Cc}|\p{Bidi_Control}|[\u2028\u2029]/u)
   })
+})
+
+test('a line of JSON shows them as escapes, and reads back as what it was', () => {
+  const value = { text: 'a\u202eb\u009b2J\u2028c\u{e0041}"\\u0041' }
+  expect(jsonLine(value)).toBe('{"text":"a\\u202eb\\u009b2J\\u2028c\\udb40\\udc41\\"\\\\u0041"}')
+  expect(JSON.parse(jsonLine(value))).toEqual(value)
 })
 
 describe('colour', () => {
