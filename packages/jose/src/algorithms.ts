@@ -14,9 +14,13 @@ export type Curve = {
 
 export type SignatureAlgorithm = {
   readonly alg: string
-  readonly kty: 'OKP' | 'EC'
-  readonly crv: string
-  readonly signatureBytes: number
+  readonly kty: 'OKP' | 'EC' | 'oct' | 'RSA'
+  /** Of an asymmetric key on a curve. */
+  readonly crv?: string
+  /** Exactly so many octets; that of RSA is as long as its modulus. */
+  readonly signatureBytes?: number
+  /** RFC 7518 §3.2: a MAC key is at least as long as the hash. */
+  readonly keyBytesMin?: number
   /** The name a JWK's own `alg` may bear as well (RFC 9864: EdDSA is Ed25519 on that curve). */
   readonly alias?: string
 }
@@ -46,6 +50,9 @@ export const curves: ReadonlyMap<string, Curve> = table(
     { crv: 'Ed25519', kty: 'OKP', coordinateBytes: 32 },
     { crv: 'X25519', kty: 'OKP', coordinateBytes: 32 },
     { crv: 'P-256', kty: 'EC', coordinateBytes: 32 },
+    { crv: 'P-384', kty: 'EC', coordinateBytes: 48 },
+    { crv: 'P-521', kty: 'EC', coordinateBytes: 66 },
+    { crv: 'secp256k1', kty: 'EC', coordinateBytes: 32 },
   ],
 )
 
@@ -56,6 +63,18 @@ export const signatureAlgorithms: ReadonlyMap<string, SignatureAlgorithm> = tabl
     { alg: 'EdDSA', kty: 'OKP', crv: 'Ed25519', signatureBytes: 64, alias: 'Ed25519' },
     { alg: 'Ed25519', kty: 'OKP', crv: 'Ed25519', signatureBytes: 64, alias: 'EdDSA' },
     { alg: 'ES256', kty: 'EC', crv: 'P-256', signatureBytes: 64 },
+    { alg: 'ES384', kty: 'EC', crv: 'P-384', signatureBytes: 96 },
+    { alg: 'ES512', kty: 'EC', crv: 'P-521', signatureBytes: 132 },
+    { alg: 'ES256K', kty: 'EC', crv: 'secp256k1', signatureBytes: 64 },
+    { alg: 'HS256', kty: 'oct', signatureBytes: 32, keyBytesMin: 32 },
+    { alg: 'HS384', kty: 'oct', signatureBytes: 48, keyBytesMin: 48 },
+    { alg: 'HS512', kty: 'oct', signatureBytes: 64, keyBytesMin: 64 },
+    { alg: 'PS256', kty: 'RSA' },
+    { alg: 'PS384', kty: 'RSA' },
+    { alg: 'PS512', kty: 'RSA' },
+    { alg: 'RS256', kty: 'RSA' },
+    { alg: 'RS384', kty: 'RSA' },
+    { alg: 'RS512', kty: 'RSA' },
   ],
 )
 

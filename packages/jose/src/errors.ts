@@ -8,6 +8,7 @@ import { MessagingError } from '@parley/core'
 export type JoseErrorCode =
   | 'ERR_JOSE_KEY_MALFORMED'
   | 'ERR_JOSE_KEY_UNSUPPORTED'
+  | 'ERR_JOSE_KEY_UNAVAILABLE'
   | 'ERR_JOSE_KEY_UNFIT'
   | 'ERR_JOSE_ALGORITHM_UNKNOWN'
   | 'ERR_JOSE_HEADER_INVALID'

@@ -67,6 +67,21 @@ export function joinHeader(
   return { ok: true, header }
 }
 
+/** Joins the parts of one JWS header; of all extensions only `b64` is understood there (RFC 7797 §3, §6). */
+export function joinJwsHeader(
+  protectedHeader: JsonObject,
+  unprotected: JsonObject | undefined,
+): Result<{ readonly header: JsonObject }, HeaderCode> {
+  const { crit, b64, ...others } = protectedHeader
+  const isUnderstood = Array.isArray(crit) && crit.length === 1 && crit[0] === 'b64' && typeof b64 === 'boolean'
+  return joinHeader(isUnderstood ? others : protectedHeader, unprotected)
+}
+
+/** Whether the payload is signed as it is, without base64url (RFC 7797). */
+export function isUnencoded(protectedHeader: JsonObject): boolean {
+  return protectedHeader['b64'] === false && Object.hasOwn(protectedHeader, 'b64')
+}
+
 // RFC 7515 §4.1.11: a non-empty array of distinct names that are present.
 function isCrit(value: Json, header: JsonObject): boolean {
   if (!Array.isArray(value) || value.length === 0 || new Set(value).size !== value.length) return false

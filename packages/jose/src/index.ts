@@ -13,7 +13,7 @@ export {
   type SignatureAlgorithm,
   signatureAlgorithms,
 } from './algorithms.ts'
-export type { Agreement, Backend, Sealed, SignatureScheme } from './backend/backend.ts'
+export type { Agreement, Backend, HashBits, Rsa, RsaMembers, Sealed, SignatureScheme, Signing } from './backend/backend.ts'
 export { commitment, commitmentName } from './commitment.ts'
 export { JoseError, type JoseErrorCode } from './errors.ts'
 export { type HeaderCode, type ProtectedHeader, readProtectedOctets } from './header.ts'
@@ -22,12 +22,14 @@ export { type DecryptionCause, type JweCode, type OpenedJwe, type OpenOptions, t
 export { generateKey, type Jwk, type KeyKind, publicJwk, thumbprint } from './jwk.ts'
 export {
   addSignature,
+  detachPayload,
   type Jws,
   type JwsCode,
   type JwsSignature,
   type SignatureReport,
   type SignCompactOptions,
   type Signer,
+  type SignOptions,
   signCompact,
   signJws,
   unsecuredJws,

@@ -9,7 +9,7 @@ import type { Agreement, Backend } from './backend/backend.ts'
 import { commitment, commitmentName } from './commitment.ts'
 import { JoseError } from './errors.ts'
 import { joinHeader, type ProtectedHeader } from './header.ts'
-import { toPublicJwk } from './jwk.ts'
+import { privateOctets, toPublicJwk } from './jwk.ts'
 import { concatKdf } from './kdf.ts'
 import { fitsEncryption, type Key, materialOf } from './key.ts'
 import { joseLimits } from './limits.ts'
@@ -140,7 +140,7 @@ function makeEphemerals(
     const crv = key.crv ?? ''
     let ephemeral: unknown
     // Out of range has a chance of 2^-32 on P-256 and none on X25519.
-    while (ephemeral === undefined) ephemeral = agreement.importPrivate(random.bytes(32))
+    while (ephemeral === undefined) ephemeral = agreement.importPrivate(privateOctets(crv, random))
     made.push({ agreement, key: ephemeral, epk: toPublicJwk(crv, agreement.publicOf(ephemeral), backend) as JsonObject })
   }
   return made

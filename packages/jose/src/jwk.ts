@@ -21,17 +21,25 @@ export type Jwk = {
   readonly y?: string
   readonly d?: string
   readonly k?: string
+  readonly n?: string
+  readonly e?: string
+  readonly p?: string
+  readonly q?: string
+  readonly dp?: string
+  readonly dq?: string
+  readonly qi?: string
 }
 
-export type KeyKind = 'Ed25519' | 'X25519' | 'P-256' | 'oct-256'
+export type KeyKind = 'Ed25519' | 'X25519' | 'P-256' | 'P-384' | 'P-521' | 'secp256k1' | 'oct-256'
 
 // RFC 7638 §3.2 and RFC 8037 §2, in lexicographic order; also what a public key shows of itself.
 const requiredMembers: {
-  readonly [kty: string]: readonly ['crv', 'kty', 'x'] | readonly ['crv', 'kty', 'x', 'y'] | readonly ['k', 'kty'] | undefined
+  readonly [kty: string]: readonly (keyof Jwk & string)[] | undefined
 } = {
   OKP: ['crv', 'kty', 'x'],
   EC: ['crv', 'kty', 'x', 'y'],
   oct: ['k', 'kty'],
+  RSA: ['e', 'kty', 'n'],
 }
 
 /** The thumbprint of a key (RFC 7638): base64url of SHA-256 over its required members. */
@@ -61,7 +69,7 @@ export function publicJwk(jwk: Jwk): Jwk {
   const members = requiredMembers[jwk.kty]
   if (members === undefined) throw new JoseError('ERR_JOSE_KEY_UNSUPPORTED', 'the key type is not supported')
   if (jwk.kty === 'oct') throw new JoseError('ERR_JOSE_KEY_UNSUPPORTED', 'a symmetric key has no public part')
-  const { d: _, k: __, key_ops, ...rest } = jwk
+  const { d: _d, k: _k, p: _p, q: _q, dp: _dp, dq: _dq, qi: _qi, key_ops, ...rest } = jwk
   const ops = key_ops?.map((op) => publicOps[op] ?? op)
   return ops === undefined ? rest : { ...rest, key_ops: ops }
 }
@@ -91,7 +99,7 @@ function generatePair(
   const scheme = options.backend.signatures[crv]
   const agreement = options.backend.agreements[crv]
   for (;;) {
-    const privateKey = options.random.bytes(curves.get(crv)?.coordinateBytes ?? 0)
+    const privateKey = privateOctets(crv, options.random)
     if (agreement !== undefined) {
       // Out of range has a chance of 2^-32 on P-256 and none on the others: draw again (FIPS 186-5 A.2.2).
       const pair = agreement.importPrivate(privateKey)
@@ -101,4 +109,12 @@ function generatePair(
       if (publicKey !== undefined) return { privateKey, publicKey }
     }
   }
+}
+
+/** Octets that may be a private key on `crv`; out of range ones are for the caller to see. */
+export function privateOctets(crv: string, random: Random): Uint8Array {
+  const octets = random.bytes(curves.get(crv)?.coordinateBytes ?? 0)
+  // 521 bits: without this all but one in 128 would be out of range.
+  if (crv === 'P-521') octets[0] = (octets[0] ?? 0) & 1
+  return octets
 }

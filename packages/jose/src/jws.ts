@@ -3,11 +3,11 @@
  * Which signatures must hold is the caller's explicit policy. Reading and writing texts is in serialization.ts.
  * @module
  */
-import { type JsonObject, type Result, utf8 } from '@parley/core'
+import { concat, type JsonObject, type Result, utf8 } from '@parley/core'
 import { backend as defaultBackend } from '#backend'
 import { signatureAlgorithms } from './algorithms.ts'
 import { JoseError } from './errors.ts'
-import { type HeaderCode, joinHeader, type ProtectedHeader, text } from './header.ts'
+import { type HeaderCode, isUnencoded, joinJwsHeader, type ProtectedHeader, text } from './header.ts'
 import { fitsSignature, type Key, materialOf, signatureAlgorithmOf } from './key.ts'
 import { type JoseLimits, joseLimits } from './limits.ts'
 
@@ -21,8 +21,10 @@ export type JwsSignature = {
 /** A JWS in no particular serialization. Nothing in it is verified. */
 export type Jws = {
   readonly payload: Uint8Array
-  /** The payload as it was signed: base64url. */
+  /** The payload in base64url, as it is signed unless a header says `b64` false. */
   readonly payloadText: string
+  /** True when the payload travels apart (RFC 7515 Appendix F): `verifyJws` needs it then. */
+  readonly detached?: boolean
   readonly signatures: readonly JwsSignature[]
 }
 
@@ -35,16 +37,30 @@ export type Signer = {
   readonly unprotected?: JsonObject
 }
 
+export type SignOptions = {
+  readonly signers: readonly Signer[]
+  /** Signs the payload as it is, without base64url (RFC 7797); `b64` and `crit` are written. */
+  readonly unencoded?: boolean
+}
+
 /** Signs `payload` once per signer. `kid` is written when the key has one. */
-export function signJws(payload: Uint8Array, options: { readonly signers: readonly Signer[] }): Jws {
+export function signJws(payload: Uint8Array, options: SignOptions): Jws {
   if (options.signers.length === 0) throw new RangeError('signers must not be empty')
-  const payloadText = defaultBackend.base64url(payload)
-  return { payload, payloadText, signatures: options.signers.map((signer) => signOne(payloadText, signer)) }
+  const content = { payload, payloadText: defaultBackend.base64url(payload) }
+  const { unencoded = false } = options
+  return { ...content, signatures: options.signers.map((signer) => signOne(content, { signer, unencoded })) }
+}
+
+/** The same signatures without the payload, which travels apart (RFC 7515 Appendix F). */
+export function detachPayload(jws: Jws): Jws {
+  return { ...jws, detached: true }
 }
 
 /** Adds a signature beside those that are there, as a gateway does; they are not touched. */
 export function addSignature(jws: Jws, signer: Signer): Jws {
-  return { ...jws, signatures: [...jws.signatures, signOne(jws.payloadText, signer)] }
+  // RFC 7797 §3: one value for all.
+  const unencoded = jws.signatures.some(({ protected: shared }) => isUnencoded(shared.header))
+  return { ...jws, signatures: [...jws.signatures, signOne(jws, { signer, unencoded })] }
 }
 
 export type SignCompactOptions = {
@@ -65,7 +81,7 @@ export function signCompact(payload: Uint8Array, { key, alg, typ, cty, header }:
     ...header,
   })
   const input = `${protectedText}.${materialOf(key).backend.base64url(payload)}`
-  return `${input}.${signText(input, key)}`
+  return `${input}.${signText(input, { key, alg: row.alg })}`
 }
 
 /** An Unsecured JWS (RFC 7515 A.5): nothing protects it. Readers take it only by naming "none" among their algorithms. */
@@ -97,15 +113,21 @@ export type VerifyOptions = {
   readonly require?: 'all' | 'any'
   /** The algorithms that are taken; by default all of the table. "none" counts only when it is named here. */
   readonly algorithms?: readonly string[]
+  /** The payload of a JWS that came without it. */
+  readonly payload?: Uint8Array
   readonly limits?: JoseLimits
 }
 
 /** Verifies; the payload comes out only when the policy holds. */
 export function verifyJws(
-  jws: Jws,
-  { keys, require = 'all', algorithms, limits = joseLimits }: VerifyOptions,
+  received: Jws,
+  { keys, require = 'all', algorithms, payload, limits = joseLimits }: VerifyOptions,
 ): Result<{ readonly payload: Uint8Array; readonly signatures: readonly SignatureReport[] }, JwsCode> {
-  if (jws.signatures.length === 0) return { ok: false, code: 'jws-malformed' }
+  const jws = payload === undefined ? received : attachPayload(received, payload)
+  if (jws === undefined || jws.detached === true || jws.signatures.length === 0) return { ok: false, code: 'jws-malformed' }
+  // RFC 7797 §3: one value for all signatures.
+  const [first, ...others] = jws.signatures.map(({ protected: shared }) => isUnencoded(shared.header))
+  if (others.some((other) => other !== first)) return { ok: false, code: 'header-malformed' }
   if (jws.signatures.length > limits.signaturesMax) return { ok: false, code: 'limit-exceeded' }
   const budget = { left: limits.verificationsMax }
   const reports: SignatureReport[] = []
@@ -123,6 +145,22 @@ export function verifyJws(
   return { ok: true, payload: jws.payload, signatures: reports }
 }
 
+// A payload is taken from aside only where none is: two could differ.
+function attachPayload(jws: Jws, payload: Uint8Array): Jws | undefined {
+  if (jws.payload.length > 0) return undefined
+  return { ...jws, payload, payloadText: defaultBackend.base64url(payload), detached: false }
+}
+
+/** What a signature covers (RFC 7515 §5.1 step 5, RFC 7797 §3). */
+function signingInput(
+  headerText: string,
+  jws: { readonly payload: Uint8Array; readonly payloadText: string },
+  unencoded: boolean,
+): Uint8Array {
+  if (!unencoded) return defaultBackend.ascii(`${headerText}.${jws.payloadText}`)
+  return concat(defaultBackend.ascii(`${headerText}.`), jws.payload)
+}
+
 type VerifyOneOptions = {
   readonly keys: readonly Key[]
   readonly algorithms: readonly string[] | undefined
@@ -135,7 +173,7 @@ type Outcome =
   | { readonly report: undefined; readonly code: JwsCode }
 
 function verifyOne(jws: Jws, signature: JwsSignature, { keys, algorithms, alone, budget }: VerifyOneOptions): Outcome {
-  const joined = joinHeader(signature.protected.header, signature.unprotected)
+  const joined = joinJwsHeader(signature.protected.header, signature.unprotected)
   if (!joined.ok) return { report: undefined, code: joined.code }
   const alg = text(joined.header, 'alg')
   if (alg === undefined) return { report: undefined, code: 'header-malformed' }
@@ -159,40 +197,47 @@ function verifyOne(jws: Jws, signature: JwsSignature, { keys, algorithms, alone,
   const fitting = named.filter((key) => fitsSignature(key, row, 'verify') && materialOf(key).verifying !== undefined)
   if (fitting.length === 0)
     return { report: report(undefined), code: kid !== undefined && named.length > 0 ? 'key-unfit' : 'key-unknown' }
-  if (signature.signature.length !== row.signatureBytes) return { report: report(undefined), code: 'signature-invalid' }
-  const input = defaultBackend.ascii(`${signature.protected.text}.${jws.payloadText}`)
+  if (row.signatureBytes !== undefined && signature.signature.length !== row.signatureBytes)
+    return { report: report(undefined), code: 'signature-invalid' }
+  const input = signingInput(signature.protected.text, jws, isUnencoded(protectedHeader))
   for (const key of fitting) {
     if (budget.left-- <= 0) return { report: report(undefined), code: 'limit-exceeded' }
     const { scheme, verifying } = materialOf(key)
-    if (scheme?.verify(signature.signature, input, verifying)) return { report: report(key), code: undefined }
+    if (scheme?.verify(signature.signature, { data: input, key: verifying, alg })) return { report: report(key), code: undefined }
   }
   return { report: report(undefined), code: 'signature-invalid' }
 }
 
-function signOne(payloadText: string, { key, alg, protected: more = {}, unprotected }: Signer): JwsSignature {
+type SignOneOptions = { readonly signer: Signer; readonly unencoded: boolean }
+
+function signOne(content: Pick<Jws, 'payload' | 'payloadText'>, { signer, unencoded }: SignOneOptions): JwsSignature {
+  const { key, alg, protected: more = {}, unprotected } = signer
   const row = chooseAlgorithm(key, alg)
   const header: JsonObject = {
     alg: row.alg,
     ...(key.kid === undefined || unprotected?.['kid'] !== undefined ? {} : { kid: key.kid }),
     ...more,
+    ...(unencoded ? { b64: false, crit: ['b64'] } : {}),
   }
+  if (isUnencoded(header) !== unencoded) throw new JoseError('ERR_JOSE_HEADER_INVALID', 'b64 is written by `unencoded` alone')
   requireJoinable(header, unprotected)
   const headerText = defaultBackend.base64url(utf8(JSON.stringify(header)))
-  const { backend, scheme, signing } = materialOf(key)
-  const signature = scheme?.sign(backend.ascii(`${headerText}.${payloadText}`), signing)
+  const { scheme, signing } = materialOf(key)
+  const signature = scheme?.sign(signingInput(headerText, content, unencoded), signing, row.alg)
   if (signature === undefined) throw new JoseError('ERR_JOSE_KEY_UNFIT', 'the key cannot sign')
   return { protected: { text: headerText, header }, unprotected, signature }
 }
 
-function signText(input: string, key: Key): string {
+function signText(input: string, { key, alg }: { readonly key: Key; readonly alg: string }): string {
   const { backend, scheme, signing } = materialOf(key)
-  const signature = scheme?.sign(backend.ascii(input), signing)
+  const signature = scheme?.sign(backend.ascii(input), signing, alg)
   if (signature === undefined) throw new JoseError('ERR_JOSE_KEY_UNFIT', 'the key cannot sign')
   return backend.base64url(signature)
 }
 
 function encodeHeader(alg: string, key: Key, more: JsonObject): string {
   const header: JsonObject = { ...(key.kid === undefined ? { alg } : { alg, kid: key.kid }), ...more }
+  if (isUnencoded(header)) throw new JoseError('ERR_JOSE_HEADER_INVALID', 'b64 is written by `unencoded` of signJws alone')
   requireJoinable(header, undefined)
   return defaultBackend.base64url(utf8(JSON.stringify(header)))
 }
@@ -206,6 +251,6 @@ function chooseAlgorithm(key: Key, alg: string | undefined): { readonly alg: str
 }
 
 function requireJoinable(header: JsonObject, unprotected: JsonObject | undefined): void {
-  const joined = joinHeader(header, unprotected)
+  const joined = joinJwsHeader(header, unprotected)
   if (!joined.ok) throw new JoseError('ERR_JOSE_HEADER_INVALID', `the header cannot be written: ${joined.code}`)
 }

@@ -6,15 +6,16 @@
 import { concat, equal, type Result } from '@parley/core'
 import { backend as defaultBackend } from '#backend'
 import { contentAlgorithms, curves, keyManagementAlgorithms, type SignatureAlgorithm, signatureAlgorithms } from './algorithms.ts'
-import type { Agreement, Backend, SignatureScheme } from './backend/backend.ts'
+import type { Agreement, Backend, Signing } from './backend/backend.ts'
 import { JoseError } from './errors.ts'
 import { type Jwk, thumbprint, toPublicJwk } from './jwk.ts'
+import { macOf } from './mac.ts'
 
 const material: unique symbol = Symbol('material')
 
 /** A key ready for use. Its secrets are held where neither JSON nor inspection finds them. */
 export type Key = {
-  readonly kty: 'OKP' | 'EC' | 'oct'
+  readonly kty: 'OKP' | 'EC' | 'oct' | 'RSA'
   /** The curve of an asymmetric key. */
   readonly crv: string | undefined
   readonly kid: string | undefined
@@ -36,7 +37,7 @@ export type Key = {
 /** What the backend prepared. */
 export type Material = {
   readonly backend: Backend
-  readonly scheme?: SignatureScheme
+  readonly scheme?: Signing
   readonly agreement?: Agreement
   readonly signing?: unknown
   readonly verifying?: unknown
@@ -57,12 +58,15 @@ export type ImportOptions = {
   readonly backend?: Backend
 }
 
-export type KeyCode = 'key-malformed' | 'key-unsupported'
+/** `key-unavailable`: the key type is known, but this runtime's backend does not have it. */
+export type KeyCode = 'key-malformed' | 'key-unsupported' | 'key-unavailable'
 
-/** Checks and prepares a JWK; throws `ERR_JOSE_KEY_MALFORMED` or `ERR_JOSE_KEY_UNSUPPORTED`. */
+/** Checks and prepares a JWK; throws `ERR_JOSE_KEY_MALFORMED`, `ERR_JOSE_KEY_UNSUPPORTED` or `ERR_JOSE_KEY_UNAVAILABLE`. */
 export function importKey(jwk: Jwk, options: ImportOptions = {}): Key {
   const result = readKey(jwk, options)
   if (result.ok) return result.key
+  if (result.code === 'key-unavailable')
+    throw new JoseError('ERR_JOSE_KEY_UNAVAILABLE', 'the key type is not available in this runtime')
   if (result.code === 'key-unsupported') throw new JoseError('ERR_JOSE_KEY_UNSUPPORTED', 'the key type or curve is not supported')
   throw new JoseError('ERR_JOSE_KEY_MALFORMED', 'the key is not a well-formed JWK')
 }
@@ -72,6 +76,7 @@ export function readKey(jwk: unknown, options: ImportOptions = {}): Result<{ rea
   if (!isJwk(jwk)) return { ok: false, code: 'key-malformed' }
   const backend = options.backend ?? defaultBackend
   if (jwk.kty === 'oct') return readSecret(jwk, backend, options.kid)
+  if (jwk.kty === 'RSA') return readRsa(jwk, backend, options.kid)
   const curve = curves.get(jwk.crv ?? '')
   if (curve === undefined || curve.kty !== jwk.kty) return { ok: false, code: 'key-unsupported' }
   const publicKey = coordinates(jwk, { backend, bytes: curve.coordinateBytes, count: curve.kty === 'EC' ? 2 : 1 })
@@ -103,11 +108,13 @@ function readSecret(jwk: Jwk, backend: Backend, kid: string | undefined): Result
     return { ok: false, code: 'key-malformed' }
   const bytes =
     keyManagementAlgorithms.get(jwk.alg ?? '')?.kekBytes ?? contentAlgorithms.get(jwk.alg ?? '')?.keyBytes ?? octets.length
-  if (bytes !== octets.length) return { ok: false, code: 'key-malformed' }
+  if (bytes !== octets.length || octets.length < (signatureAlgorithms.get(jwk.alg ?? '')?.keyBytesMin ?? 0))
+    return { ok: false, code: 'key-malformed' }
+  const symmetric = backend.importSecret(octets)
   return {
     ok: true,
     key: makeKey(
-      { backend, symmetric: backend.importSecret(octets) },
+      { backend, symmetric, scheme: macOf(backend), signing: symmetric, verifying: symmetric },
       {
         ...describe(jwk, kid ?? jwk.kid),
         kty: 'oct',
@@ -116,6 +123,48 @@ function readSecret(jwk: Jwk, backend: Backend, kid: string | undefined): Result
         secretBytes: octets.length,
         thumbprint: undefined,
         publicJwk: undefined,
+      },
+    ),
+  }
+}
+
+// RFC 7518 §3.3 and §4.3 want at least 2048 bits; above 8192 one signature costs a tenth of a second.
+const modulusBytes = { min: 256, max: 1024 }
+const rsaSecrets = ['p', 'q', 'dp', 'dq', 'qi'] as const
+
+function readRsa(jwk: Jwk, backend: Backend, kid = jwk.kid): Result<{ readonly key: Key }, KeyCode> {
+  const malformed = { ok: false, code: 'key-malformed' } as const
+  const { rsa } = backend
+  if (rsa === undefined) return { ok: false, code: 'key-unavailable' }
+  const { n, e, d } = jwk
+  const [modulus, exponent] = [backend.fromBase64url(n ?? ''), backend.fromBase64url(e ?? '')]
+  if (n === undefined || e === undefined || modulus === undefined || exponent === undefined) return malformed
+  if (jwk.k !== undefined || jwk.x !== undefined || modulus.length > modulusBytes.max) return malformed
+  const [first = 0] = modulus
+  if (modulus.length < modulusBytes.min || (modulus.length === modulusBytes.min && first < 0x80)) return malformed
+  // Base64urlUInt has no leading zeros (RFC 7518 §2); an exponent is odd, more than one, and no longer than a word.
+  const isOdd = ((exponent.at(-1) ?? 0) & 1) === 1
+  if (first === 0 || (exponent[0] ?? 0) === 0 || exponent.length > 4 || !isOdd || e === 'AQ') return malformed
+  // All the parts of a private key, or none (RFC 7518 §6.3.2); OpenSSL needs them.
+  const given = rsaSecrets.filter((name) => jwk[name] !== undefined)
+  if (given.length !== (d === undefined ? 0 : rsaSecrets.length)) return malformed
+  const secrets = Object.fromEntries([['d', d], ...rsaSecrets.map((name) => [name, jwk[name]])])
+  const verifying = rsa.importPublic({ n, e })
+  const signing = d === undefined ? undefined : rsa.importPrivate({ n, e, ...secrets })
+  if (verifying === undefined || (d !== undefined && signing === undefined)) return malformed
+  const bare: Jwk = { kty: 'RSA', n, e }
+  return {
+    ok: true,
+    key: makeKey(
+      { backend, ...(jwk.use === 'enc' ? {} : { scheme: rsa, verifying, signing }) },
+      {
+        ...describe(jwk, kid),
+        kty: 'RSA',
+        crv: undefined,
+        secret: d !== undefined,
+        secretBytes: undefined,
+        thumbprint: thumbprint(bare),
+        publicJwk: kid === undefined ? bare : { ...bare, kid },
       },
     ),
   }
@@ -197,7 +246,7 @@ function isJwk(value: unknown): value is Jwk {
   // Every member is checked before it is used.
   const jwk = value as { readonly [name: string]: unknown }
   if (typeof jwk['kty'] !== 'string') return false
-  for (const name of ['kid', 'alg', 'use', 'crv', 'x', 'y', 'd', 'k']) {
+  for (const name of ['kid', 'alg', 'use', 'crv', 'x', 'y', 'd', 'k', 'n', 'e', 'p', 'q', 'dp', 'dq', 'qi']) {
     if (jwk[name] !== undefined && typeof jwk[name] !== 'string') return false
   }
   const ops = jwk['key_ops']
@@ -214,7 +263,7 @@ export function signatureAlgorithmOf(key: Key): SignatureAlgorithm | undefined {
 
 /** Whether type, curve, `alg`, `use` and `key_ops` of `key` fit the JWS algorithm and the operation (requirement J5). */
 export function fitsSignature(key: Key, row: SignatureAlgorithm, operation: 'sign' | 'verify'): boolean {
-  if (key.kty !== row.kty || key.crv !== row.crv) return false
+  if (key.kty !== row.kty || key.crv !== row.crv || (key.secretBytes ?? 0) < (row.keyBytesMin ?? 0)) return false
   if (key.alg !== undefined && key.alg !== row.alg && key.alg !== row.alias) return false
   if (operation === 'sign' && !key.secret) return false
   return allows(key, 'sig', operation === 'sign' ? ['sign'] : key.secret ? ['verify', 'sign'] : ['verify'])
@@ -230,7 +279,7 @@ export function fitsEncryption(
   if (row === undefined) return false
   const opens = options.operation === 'open'
   if (row.mode === 'agree' || row.mode === 'agree-wrap') {
-    if (key.kty === 'oct' || key[material].agreement === undefined || (opens && !key.secret)) return false
+    if (key[material].agreement === undefined || (opens && !key.secret)) return false
     if (key.alg !== undefined && key.alg !== alg) return false
     // WebCrypto gives a public ECDH key no key_ops at all.
     return allows(key, 'enc', ['deriveKey', 'deriveBits']) || (!opens && key.use !== 'sig' && key.keyOps?.length === 0)

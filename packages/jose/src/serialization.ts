@@ -3,10 +3,10 @@
  * (RFC 7515 §7, RFC 7516 §7 and §9, draft-looker-jwm-01 §6). Reading tells JWS from JWE and checks form, not secrets.
  * @module
  */
-import { isJsonObject, type Json, type JsonObject, parseJsonObject, type Result, utf8 } from '@parley/core'
+import { fromUtf8, isJsonObject, type Json, type JsonObject, parseJsonObject, type Result, utf8 } from '@parley/core'
 import { backend } from '#backend'
 import { JoseError } from './errors.ts'
-import { type HeaderCode, type ProtectedHeader, readProtected } from './header.ts'
+import { type HeaderCode, isUnencoded, type ProtectedHeader, readProtected } from './header.ts'
 import type { Jwe, JweRecipient } from './jwe.ts'
 import type { Jws, JwsSignature } from './jws.ts'
 import { type JoseLimits, joseLimits } from './limits.ts'
@@ -32,15 +32,17 @@ export function readJose(input: string | Uint8Array | JsonObject, limits: JoseLi
 /** Reads a compact JWS. */
 export function readCompactJws(text: string, limits: JoseLimits = joseLimits): Read<{ readonly jws: Jws }> {
   if (text.length > limits.bytesMax) return { ok: false, code: 'limit-exceeded' }
-  const [protectedText, payloadText, signatureText, ...rest] = text.split('.', 4)
-  if (protectedText === undefined || payloadText === undefined || signatureText === undefined || rest.length > 0) {
+  const [protectedText, content, signatureText, ...rest] = text.split('.', 4)
+  if (protectedText === undefined || content === undefined || signatureText === undefined || rest.length > 0) {
     return { ok: false, code: 'jws-malformed' }
   }
   const header = readProtected(protectedText, limits)
   if (!header.ok) return header
-  const payload = backend.fromBase64url(payloadText)
+  const unencoded = isUnencoded(header.value.header)
+  const payload = unencoded ? unencodedOctets(content) : backend.fromBase64url(content)
   const signature = backend.fromBase64url(signatureText)
   if (payload === undefined || signature === undefined) return { ok: false, code: 'jws-malformed' }
+  const payloadText = unencoded ? backend.base64url(payload) : content
   return { ok: true, jws: { payload, payloadText, signatures: [{ protected: header.value, unprotected: undefined, signature }] } }
 }
 
@@ -50,7 +52,12 @@ export function toCompactJws(jws: Jws): string {
   if (only === undefined || rest.length > 0 || only.unprotected !== undefined) {
     throw new JoseError('ERR_JOSE_FORM_IMPOSSIBLE', 'the compact form holds one signature without unprotected members')
   }
-  return `${only.protected.text}.${jws.payloadText}.${backend.base64url(only.signature)}`
+  const content = jws.detached === true ? '' : isUnencoded(only.protected.header) ? fromUtf8(jws.payload) : jws.payloadText
+  // RFC 7797 §5.2: what is not printable ASCII, or holds a period, must travel apart.
+  if (content === undefined || content.includes('.') || !/^[ -~]*$/.test(content)) {
+    throw new JoseError('ERR_JOSE_FORM_IMPOSSIBLE', 'the compact form cannot hold this payload unencoded: detach it')
+  }
+  return `${only.protected.text}.${content}.${backend.base64url(only.signature)}`
 }
 
 /** The Flattened serialization: one signature. */
@@ -59,12 +66,12 @@ export function toFlattenedJws(jws: Jws): JsonObject {
   if (only === undefined || rest.length > 0)
     throw new JoseError('ERR_JOSE_FORM_IMPOSSIBLE', 'the Flattened form holds one signature')
   const { signature, ...headers } = signatureMembers(only)
-  return { ...headers, payload: jws.payloadText, signature }
+  return { ...headers, ...payloadMember(jws), signature }
 }
 
 /** The General serialization: any number of signatures. */
 export function toGeneralJws(jws: Jws): JsonObject {
-  return { payload: jws.payloadText, signatures: jws.signatures.map(signatureMembers) }
+  return { ...payloadMember(jws), signatures: jws.signatures.map(signatureMembers) }
 }
 
 /** The compact serialization: one recipient, everything protected. */
@@ -102,6 +109,20 @@ export function toGeneralJwe(jwe: Jwe): JsonObject {
 /** Base64url of a whole JSON serialization, for where only URL-safe characters pass. */
 export function toUrlSafe(object: JsonObject): string {
   return backend.base64url(utf8(JSON.stringify(object)))
+}
+
+function payloadMember(jws: Jws): JsonObject {
+  if (jws.detached === true) return {}
+  const unencoded = jws.signatures.some(({ protected: shared }) => isUnencoded(shared.header))
+  const payload = unencoded ? fromUtf8(jws.payload) : jws.payloadText
+  if (payload === undefined)
+    throw new JoseError('ERR_JOSE_FORM_IMPOSSIBLE', 'the JSON forms hold unencoded payloads of UTF-8 only')
+  return { payload }
+}
+
+// RFC 7797 §5.2: printable ASCII, which has no second form.
+function unencodedOctets(content: string): Uint8Array | undefined {
+  return /^[ -~]*$/.test(content) ? utf8(content) : undefined
 }
 
 function signatureMembers({
@@ -173,9 +194,8 @@ function readObject(object: JsonObject, limits: JoseLimits): Read<JoseObject> {
 
 function readJwsObject(object: JsonObject, limits: JoseLimits): Read<JoseObject> {
   const malformed = { ok: false, code: 'jws-malformed' } as const
-  const payload = octets(object['payload'])
-  const payloadText = object['payload']
-  if (payload === undefined || typeof payloadText !== 'string') return malformed
+  const content = object['payload']
+  if (content !== undefined && typeof content !== 'string') return malformed
   const isGeneral = Object.hasOwn(object, 'signatures')
   // RFC 7515 §7.2.2: the members of one signature stand inside `signatures` or beside the payload, never both.
   if (isGeneral && ['signature', 'protected', 'header'].some((name) => Object.hasOwn(object, name))) return malformed
@@ -191,7 +211,14 @@ function readJwsObject(object: JsonObject, limits: JoseLimits): Read<JoseObject>
     if (signature === undefined) return malformed
     signatures.push({ protected: headers.protected, unprotected: headers.unprotected, signature })
   }
-  return { ok: true, kind: 'jws', jws: { payload, payloadText, signatures } }
+  const detached = content === undefined
+  // RFC 7797 §3: one value for all; verifying refuses a mixture.
+  const unencoded = signatures.some(({ protected: shared }) => isUnencoded(shared.header))
+  // Half of a surrogate pair, which UTF-8 cannot say, comes back as another text.
+  const payload = unencoded ? utf8(content ?? '') : octets(content ?? '')
+  if (payload === undefined || (unencoded && fromUtf8(payload) !== (content ?? ''))) return malformed
+  const payloadText = unencoded ? backend.base64url(payload) : (content ?? '')
+  return { ok: true, kind: 'jws', jws: { payload, payloadText, signatures, ...(detached ? { detached } : {}) } }
 }
 
 function readJweObject(object: JsonObject, limits: JoseLimits): Read<JoseObject> {

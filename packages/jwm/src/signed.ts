@@ -40,10 +40,11 @@ export function readSigned(
   const read = readCompactJws(text, limits.jose)
   if (!read.ok) return read
   const header = read.jws.signatures[0]?.protected.header
-  const { alg, kid, typ, cty } = header ?? {}
+  const { alg, kid, typ, cty, crit, b64 } = header ?? {}
   if (typeof alg !== 'string' || (kid !== undefined && typeof kid !== 'string')) return { ok: false, code: 'header-malformed' }
-  // The profile has one layer of signing, and its typ is JWM or left out.
-  if ((typ !== undefined && !isJwm(typ)) || cty !== undefined) return { ok: false, code: 'header-malformed' }
+  // The profile has one layer of signing, no extension, and its typ is JWM or left out.
+  if ((typ !== undefined && !isJwm(typ)) || cty !== undefined || crit !== undefined || b64 !== undefined)
+    return { ok: false, code: 'header-malformed' }
   if (!algorithms.includes(alg)) return { ok: false, code: 'alg-not-allowed' }
   return { ok: true, signed: { kid, alg, payload: read.jws.payload, jws: read.jws } }
 }

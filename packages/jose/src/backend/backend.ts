@@ -5,17 +5,34 @@
  * @module
  */
 
-/** One signature primitive on one key type. */
-export interface SignatureScheme {
+/** Signing and verifying with prepared keys. A key type with several algorithms is told which. */
+export interface Signing {
+  sign(data: Uint8Array, key: unknown, alg: string): Uint8Array
+  verify(signature: Uint8Array, options: { readonly data: Uint8Array; readonly key: unknown; readonly alg: string }): boolean
+}
+
+/** One signature primitive on one curve. */
+export interface SignatureScheme extends Signing {
   /** Prepares a private key; `publicKey` must belong to it. */
   importPrivate(privateKey: Uint8Array, publicKey: Uint8Array): unknown
   /** Prepares a public key, or `undefined` when it is none. */
   importPublic(publicKey: Uint8Array): unknown
   /** The public key of a private one, or `undefined` when it is out of range. */
   publicOf(privateKey: Uint8Array): Uint8Array | undefined
-  sign(data: Uint8Array, key: unknown): Uint8Array
-  verify(signature: Uint8Array, data: Uint8Array, key: unknown): boolean
 }
+
+/** The members of an RSA key (RFC 7518 §6.3), base64url as in its JWK. */
+export type RsaMembers = { readonly [name in 'n' | 'e' | 'd' | 'p' | 'q' | 'dp' | 'dq' | 'qi']?: string }
+
+/** RSA: RSASSA-PKCS1-v1_5 and RSASSA-PSS. */
+export interface Rsa extends Signing {
+  /** Prepares a public key, or `undefined` when it is none. */
+  importPublic(members: RsaMembers): unknown
+  /** Prepares a private key, or `undefined` when it is none or its parts do not belong together. */
+  importPrivate(members: RsaMembers): unknown
+}
+
+export type HashBits = 256 | 384 | 512
 
 /** Diffie-Hellman on one curve. Public keys are the u-coordinate (X25519) or x ‖ y. */
 export interface Agreement {
@@ -37,7 +54,11 @@ export interface Backend {
   readonly name: 'node' | 'noble'
   readonly signatures: { readonly [curve: string]: SignatureScheme | undefined }
   readonly agreements: { readonly [curve: string]: Agreement | undefined }
+  /** Absent where the runtime has none. */
+  readonly rsa?: Rsa
   sha256(data: Uint8Array): Uint8Array
+  /** HMAC with SHA-2; takes a prepared key or bare octets. */
+  hmac(bits: HashBits, key: unknown, data: Uint8Array): Uint8Array
   /** ASCII octets of `text`, which must be ASCII. */
   ascii(text: string): Uint8Array
   /** Text of ASCII octets, or `undefined` when one is not ASCII. */

@@ -5,8 +5,10 @@
  */
 import { aeskw, gcm } from '@noble/ciphers/aes.js'
 import { ed25519, x25519 } from '@noble/curves/ed25519.js'
-import { p256 } from '@noble/curves/nist.js'
-import { sha256 } from '@noble/hashes/sha2.js'
+import { p256, p384, p521 } from '@noble/curves/nist.js'
+import { secp256k1 } from '@noble/curves/secp256k1.js'
+import { hmac } from '@noble/hashes/hmac.js'
+import { sha256, sha384, sha512 } from '@noble/hashes/sha2.js'
 import { base64url, concat, fromBase64url, fromUtf8, utf8 } from '@parley/core'
 import type { Agreement, Backend, Sealed, SignatureScheme } from './backend.ts'
 
@@ -30,16 +32,22 @@ const signEd25519: SignatureScheme = {
   // Every key here was made by importPrivate or importPublic above.
   sign: (data, key) => ed25519.sign(data, key as Uint8Array),
   // zip215 accepts non-canonical encodings, RFC 8032 does not.
-  verify: (signature, data, key) => attempt(() => ed25519.verify(signature, data, key as Uint8Array, { zip215: false })) ?? false,
+  verify: (signature, { data, key }) =>
+    attempt(() => ed25519.verify(signature, data, key as Uint8Array, { zip215: false })) ?? false,
 }
 
-const signP256: SignatureScheme = {
-  importPrivate: (privateKey) => privateKey,
-  importPublic: (publicKey) => point(publicKey),
-  publicOf: (privateKey) => attempt(() => p256.getPublicKey(privateKey, false).subarray(1)),
-  // RFC 7518 §3.4 allows high and low s alike.
-  sign: (data, key) => p256.sign(data, key as Uint8Array, { lowS: false }),
-  verify: (signature, data, key) => attempt(() => p256.verify(signature, data, key as Uint8Array, { lowS: false })) ?? false,
+type Weierstrass = typeof p256
+
+function ecdsa(curve: Weierstrass): SignatureScheme {
+  return {
+    importPrivate: (privateKey) => privateKey,
+    importPublic: (publicKey) => point(curve, publicKey),
+    publicOf: (privateKey) => attempt(() => curve.getPublicKey(privateKey, false).subarray(1)),
+    // RFC 7518 §3.4 allows high and low s alike.
+    sign: (data, key) => curve.sign(data, key as Uint8Array, { lowS: false }),
+    verify: (signature, { data, key }) =>
+      attempt(() => curve.verify(signature, data, key as Uint8Array, { lowS: false })) ?? false,
+  }
 }
 
 const agreeX25519: Agreement = {
@@ -52,21 +60,28 @@ const agreeX25519: Agreement = {
     attempt(() => x25519.getSharedSecret((privateKey as Pair).privateKey, publicKey as Uint8Array)),
 }
 
-const agreeP256: Agreement = {
-  importPrivate: (privateKey): Pair | undefined =>
-    attempt(() => ({ privateKey, publicKey: p256.getPublicKey(privateKey, false).subarray(1) })),
-  isPublic: (publicKey) => point(publicKey) !== undefined,
-  importPublic: (publicKey) => concat(uncompressed, publicKey),
-  publicOf: (key) => (key as Pair).publicKey,
-  // getSharedSecret refuses a point that is not on the curve.
-  agree: (privateKey, publicKey) =>
-    attempt(() => p256.getSharedSecret((privateKey as Pair).privateKey, publicKey as Uint8Array, false).subarray(1, 33)),
+function ecdh(curve: Weierstrass): Agreement {
+  return {
+    importPrivate: (privateKey): Pair | undefined =>
+      attempt(() => ({ privateKey, publicKey: curve.getPublicKey(privateKey, false).subarray(1) })),
+    isPublic: (publicKey) => point(curve, publicKey) !== undefined,
+    importPublic: (publicKey) => concat(uncompressed, publicKey),
+    publicOf: (key) => (key as Pair).publicKey,
+    // getSharedSecret refuses a point that is not on the curve.
+    agree: (privateKey, publicKey) =>
+      attempt(() => {
+        const shared = curve.getSharedSecret((privateKey as Pair).privateKey, publicKey as Uint8Array, false)
+        return shared.subarray(1, 1 + (shared.length - 1) / 2)
+      }),
+  }
 }
 
-function point(publicKey: Uint8Array): Uint8Array | undefined {
+function point(curve: Weierstrass, publicKey: Uint8Array): Uint8Array | undefined {
   const octets = concat(uncompressed, publicKey)
-  return p256.utils.isValidPublicKey(octets, false) ? octets : undefined
+  return curve.utils.isValidPublicKey(octets, false) ? octets : undefined
 }
+
+const hashes = { 256: sha256, 384: sha384, 512: sha512 } as const
 
 function asciiText(bytes: Uint8Array): string | undefined {
   for (const octet of bytes) if (octet > 0x7f) return undefined
@@ -76,15 +91,22 @@ function asciiText(bytes: Uint8Array): string | undefined {
 /** The primitives in pure JavaScript. */
 export const backend: Backend = {
   name: 'noble',
-  signatures: { Ed25519: signEd25519, 'P-256': signP256 },
-  agreements: { X25519: agreeX25519, 'P-256': agreeP256 },
+  signatures: {
+    Ed25519: signEd25519,
+    'P-256': ecdsa(p256),
+    'P-384': ecdsa(p384),
+    'P-521': ecdsa(p521),
+    secp256k1: ecdsa(secp256k1),
+  },
+  agreements: { X25519: agreeX25519, 'P-256': ecdh(p256), 'P-384': ecdh(p384), 'P-521': ecdh(p521) },
   sha256: (data) => sha256(data),
+  // A secret is always bare octets here.
+  hmac: (bits, key, data) => hmac(hashes[bits], key as Uint8Array, data),
   ascii: utf8,
   asciiText,
   base64url,
   fromBase64url,
   importSecret: (key) => key,
-  // A secret is always bare octets here.
   keyWrap: (kek, key) => aeskw(kek as Uint8Array).encrypt(key),
   keyUnwrap: (kek, wrapped) => attempt(() => aeskw(kek as Uint8Array).decrypt(wrapped)),
   gcmSeal(key, iv, plaintext, aad): Sealed {

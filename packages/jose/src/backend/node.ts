@@ -1,14 +1,16 @@
 /**
  * The backend on Node: node:crypto, synchronous. Prepared keys are KeyObjects, so nothing is parsed per message.
  * Keys are imported as JWK (PKCS #8 import costs ten times as much) and never exported as JWK: on Node 20 that can
- * hang for ever. ES256 signatures are the one thing here that draws on ambient randomness.
+ * hang for ever. ECDSA and RSA-PSS signatures are what draws on ambient randomness here.
  * @module
  */
 import { Buffer, isAscii } from 'node:buffer'
 import {
+  constants,
   createCipheriv,
   createDecipheriv,
   createECDH,
+  createHmac,
   createPrivateKey,
   createPublicKey,
   createSecretKey,
@@ -19,7 +21,7 @@ import {
   sign,
   verify,
 } from 'node:crypto'
-import type { Agreement, Backend, SignatureScheme } from './backend.ts'
+import type { Agreement, Backend, Rsa, SignatureScheme } from './backend.ts'
 
 const empty = new Uint8Array(0)
 const wrapIv = Buffer.alloc(8, 0xa6)
@@ -76,9 +78,11 @@ function okpPublic(crv: string, publicKey: Uint8Array): KeyObject | undefined {
   return attempt(() => createPublicKey({ format: 'jwk', key: { kty: 'OKP', crv, x: encode(publicKey) } }))
 }
 
-function ecPublic(publicKey: Uint8Array): KeyObject | undefined {
+type EcCurve = { readonly crv: string; readonly openssl: string; readonly hash: string }
+
+function ecPublic(crv: string, publicKey: Uint8Array): KeyObject | undefined {
   const half = publicKey.length / 2
-  const key = { kty: 'EC', crv: 'P-256', x: encode(publicKey.subarray(0, half)), y: encode(publicKey.subarray(half)) }
+  const key = { kty: 'EC', crv, x: encode(publicKey.subarray(0, half)), y: encode(publicKey.subarray(half)) }
   return attempt(() => createPublicKey({ format: 'jwk', key }))
 }
 
@@ -91,24 +95,21 @@ const signEd25519: SignatureScheme = {
   },
   // Every key here was made by importPrivate or importPublic above.
   sign: (data, key) => plain(sign(null, data, key as KeyObject)),
-  verify: (signature, data, key) => verify(null, data, key as KeyObject, signature),
+  verify: (signature, { data, key }) => verify(null, data, key as KeyObject, signature),
 }
 
-const signP256: SignatureScheme = {
-  importPrivate(privateKey, publicKey) {
-    const key = {
-      kty: 'EC',
-      crv: 'P-256',
-      d: encode(privateKey),
-      x: encode(publicKey.subarray(0, 32)),
-      y: encode(publicKey.subarray(32)),
-    }
-    return createPrivateKey({ format: 'jwk', key })
-  },
-  importPublic: (publicKey) => ecPublic(publicKey),
-  publicOf: (privateKey) => attempt(() => p256Of(privateKey).publicKey),
-  sign: (data, key) => plain(sign('sha256', data, { key: key as KeyObject, dsaEncoding: 'ieee-p1363' })),
-  verify: (signature, data, key) => verify('sha256', data, { key: key as KeyObject, dsaEncoding: 'ieee-p1363' }, signature),
+function ecdsa({ crv, openssl, hash }: EcCurve): SignatureScheme {
+  return {
+    importPrivate(privateKey, publicKey) {
+      const half = publicKey.length / 2
+      const [x, y] = [encode(publicKey.subarray(0, half)), encode(publicKey.subarray(half))]
+      return createPrivateKey({ format: 'jwk', key: { kty: 'EC', crv, d: encode(privateKey), x, y } })
+    },
+    importPublic: (publicKey) => ecPublic(crv, publicKey),
+    publicOf: (privateKey) => attempt(() => pairOf(openssl, privateKey).publicKey),
+    sign: (data, key) => plain(sign(hash, data, { key: key as KeyObject, dsaEncoding: 'ieee-p1363' })),
+    verify: (signature, { data, key }) => verify(hash, data, { key: key as KeyObject, dsaEncoding: 'ieee-p1363' }, signature),
+  }
 }
 
 type X25519Pair = { readonly key: KeyObject; readonly publicKey: Uint8Array }
@@ -133,21 +134,54 @@ function basePoint(): KeyObject {
   return base
 }
 
-type P256Pair = { readonly ecdh: ECDH; readonly publicKey: Uint8Array }
+type EcPair = { readonly ecdh: ECDH; readonly publicKey: Uint8Array }
 
-function p256Of(privateKey: Uint8Array): P256Pair {
-  const ecdh = createECDH('prime256v1')
+function pairOf(openssl: string, privateKey: Uint8Array): EcPair {
+  const ecdh = createECDH(openssl)
   ecdh.setPrivateKey(privateKey)
   return { ecdh, publicKey: plain(ecdh.getPublicKey()).subarray(1) }
 }
 
-const agreeP256: Agreement = {
-  importPrivate: (privateKey) => attempt(() => p256Of(privateKey)),
-  isPublic: (publicKey) => ecPublic(publicKey) !== undefined,
-  importPublic: (publicKey) => Buffer.concat([uncompressed, publicKey]),
-  publicOf: (key) => (key as P256Pair).publicKey,
-  // computeSecret refuses a point that is not on the curve.
-  agree: (privateKey, publicKey) => attempt(() => plain((privateKey as P256Pair).ecdh.computeSecret(publicKey as Buffer))),
+function ecdh({ crv, openssl }: EcCurve): Agreement {
+  return {
+    importPrivate: (privateKey) => attempt(() => pairOf(openssl, privateKey)),
+    isPublic: (publicKey) => ecPublic(crv, publicKey) !== undefined,
+    importPublic: (publicKey) => Buffer.concat([uncompressed, publicKey]),
+    publicOf: (key) => (key as EcPair).publicKey,
+    // computeSecret refuses a point that is not on the curve.
+    agree: (privateKey, publicKey) => attempt(() => plain((privateKey as EcPair).ecdh.computeSecret(publicKey as Buffer))),
+  }
+}
+
+const p256: EcCurve = { crv: 'P-256', openssl: 'prime256v1', hash: 'sha256' }
+const p384: EcCurve = { crv: 'P-384', openssl: 'secp384r1', hash: 'sha384' }
+const p521: EcCurve = { crv: 'P-521', openssl: 'secp521r1', hash: 'sha512' }
+const secp256k1: EcCurve = { crv: 'secp256k1', openssl: 'secp256k1', hash: 'sha256' }
+
+// RFC 7518 §3.3 and §3.5: PKCS #1 v1.5, or PSS with a salt as long as the hash.
+function rsaOptions(
+  key: unknown,
+  alg: string,
+): { readonly key: KeyObject; readonly padding: number; readonly saltLength?: number } {
+  const isPss = alg.startsWith('PS')
+  const padding = isPss ? constants.RSA_PKCS1_PSS_PADDING : constants.RSA_PKCS1_PADDING
+  // importPublic and importPrivate below made it.
+  return { key: key as KeyObject, padding, ...(isPss ? { saltLength: constants.RSA_PSS_SALTLEN_DIGEST } : {}) }
+}
+
+const rsaHash = (alg: string): string => `sha${alg.slice(2)}`
+
+const rsa: Rsa = {
+  importPublic: ({ n = '', e = '' }) => attempt(() => createPublicKey({ format: 'jwk', key: { kty: 'RSA', n, e } })),
+  importPrivate: (members) =>
+    attempt(() => {
+      const key = createPrivateKey({ format: 'jwk', key: { kty: 'RSA', ...members } })
+      // OpenSSL takes parts that do not belong together: what one half signs the other must verify.
+      const other = createPublicKey({ format: 'jwk', key: { kty: 'RSA', n: members.n ?? '', e: members.e ?? '' } })
+      return verify('sha256', wrapIv, other, sign('sha256', wrapIv, key)) ? key : undefined
+    }),
+  sign: (data, key, alg) => plain(sign(rsaHash(alg), data, rsaOptions(key, alg))),
+  verify: (signature, { data, key, alg }) => attempt(() => verify(rsaHash(alg), data, rsaOptions(key, alg), signature)) ?? false,
 }
 
 function keyBits(key: unknown): number {
@@ -157,9 +191,22 @@ function keyBits(key: unknown): number {
 /** The primitives of node:crypto. */
 export const backend: Backend = {
   name: 'node',
-  signatures: { Ed25519: signEd25519, 'P-256': signP256 },
-  agreements: { X25519: agreeX25519, 'P-256': agreeP256 },
+  signatures: {
+    Ed25519: signEd25519,
+    'P-256': ecdsa(p256),
+    'P-384': ecdsa(p384),
+    'P-521': ecdsa(p521),
+    secp256k1: ecdsa(secp256k1),
+  },
+  agreements: { X25519: agreeX25519, 'P-256': ecdh(p256), 'P-384': ecdh(p384), 'P-521': ecdh(p521) },
+  rsa,
   sha256: (data) => plain(hash('sha256', data, 'buffer')),
+  hmac: (bits, key, data) =>
+    plain(
+      createHmac(`sha${bits}`, key as KeyObject)
+        .update(data)
+        .digest(),
+    ),
   ascii: (text) => plain(Buffer.from(text, 'latin1')),
   asciiText: (bytes) => (isAscii(bytes) ? view(bytes).toString('latin1') : undefined),
   base64url: encode,
