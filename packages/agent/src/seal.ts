@@ -91,7 +91,13 @@ function sealDirect(tx: Tx, parts: SealParts, { row, own, pin }: Scene): SealRes
   // Devices without a valid statement cannot be written to; whoever asked them goes on to the next.
   if (readers.length === 0) return done
   const member: AudienceMember = { address: row.to, account: pin.account, version: pin.version }
-  const attributes = toAttributes(row, self, { inc: self.profile().inc, seq: row.seq, prev: row.prev, card: own.version, audience: [member] })
+  const attributes = toAttributes(row, self, {
+    inc: self.profile().inc,
+    seq: row.seq,
+    prev: row.prev,
+    card: own.version,
+    audience: [member],
+  })
   const recipients =
     row.seal === undefined ? readers.map(({ recipient }) => recipient) : readers.slice(0, 1).map(({ recipient }) => recipient)
   const sealed = sealSigned(signMessage(attributes, { signer: self.signer() }), { recipients, random: parts.random })
