@@ -1,4 +1,3 @@
-import { generateKeyPairSync } from 'node:crypto'
 import { type Random, utf8 } from '@parley/core'
 import {
   generateKey,
@@ -14,12 +13,13 @@ import {
 import { noble } from '@parley/jose/noble'
 import * as npmJose from 'jose'
 import { describe, expect, test } from 'vitest'
+import { rsaJwk } from './rsa.ts'
 
 const backends = [node, noble] as const
 const random: Random = { bytes: (length) => crypto.getRandomValues(new Uint8Array(length)) }
 const payload = utf8('one row, one test')
 const secret = (length: number): Jwk => ({ kty: 'oct', k: node.base64url(random.bytes(length)) })
-const rsa = pem(2048)
+const rsa = rsaJwk(2048)
 
 const rows: readonly (readonly [string, Jwk])[] = [
   ['ES384', generateKey('P-384', { random })],
@@ -30,27 +30,6 @@ const rows: readonly (readonly [string, Jwk])[] = [
   ['HS512', secret(64)],
   ...['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512'].map((alg) => [alg, rsa] as const),
 ]
-
-// Exporting a fresh key as JWK can hang Node 20: the members come out of the PKCS #1 structure.
-function pem(modulusLength: number): Jwk {
-  const { privateKey } = generateKeyPairSync('rsa', {
-    modulusLength,
-    publicKeyEncoding: { type: 'pkcs1', format: 'der' },
-    privateKeyEncoding: { type: 'pkcs1', format: 'der' },
-  })
-  const integers: string[] = []
-  for (let at = 4; at < privateKey.length; ) {
-    const short = privateKey[at + 1] ?? 0
-    const sizeBytes = short < 0x80 ? 0 : short & 0x7f
-    const size = sizeBytes === 0 ? short : privateKey.readUIntBE(at + 2, sizeBytes)
-    const start = at + 2 + sizeBytes
-    const octets = privateKey.subarray(start, start + size)
-    integers.push(octets.subarray(octets[0] === 0 && octets.length > 1 ? 1 : 0).toString('base64url'))
-    at = start + size
-  }
-  const [, n = '', e = '', d = '', p = '', q = '', dp = '', dq = '', qi = ''] = integers
-  return { kty: 'RSA', n, e, d, p, q, dp, dq, qi }
-}
 
 function shown(jwk: Jwk): Jwk {
   return jwk.kty === 'oct' ? jwk : publicJwk(jwk)
@@ -110,9 +89,9 @@ test('RSA keys are not available on noble, and it says so', () => {
 
 test('RSA keys that are short, incomplete or put together of two are refused', () => {
   const { p: _, ...incomplete } = rsa
-  const other = pem(2048)
+  const other = rsaJwk(2048)
   for (const jwk of [
-    pem(1024),
+    rsaJwk(1024),
     incomplete,
     { ...rsa, n: other.n ?? '' },
     { ...rsa, e: 'AQ' },

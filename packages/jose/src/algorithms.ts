@@ -27,14 +27,21 @@ export type SignatureAlgorithm = {
 
 export type KeyManagementAlgorithm = {
   readonly alg: string
-  /** How the content key is had: wrapped, the key itself, or out of a key agreement, with or without a wrap. */
-  readonly mode: 'wrap' | 'direct' | 'agree' | 'agree-wrap'
+  /**
+   * How the content key is had: wrapped (AES-KW or AES-GCM), the key itself, out of a key agreement with or without a
+   * wrap, encrypted (RSA), or wrapped under what a password gives.
+   */
+  readonly mode: 'wrap' | 'gcm-wrap' | 'direct' | 'agree' | 'agree-wrap' | 'encrypt' | 'password'
   /** Octets of the key that wraps; absent where nothing is wrapped. */
   readonly kekBytes?: number
+  /** Of the password's derivation. Passwords are taken only by who names the algorithm: each costs much work. */
+  readonly passwordHash?: 256 | 384 | 512
 }
 
 export type ContentAlgorithm = {
   readonly enc: string
+  /** AES-GCM, AES-CBC with HMAC, or ChaCha20-Poly1305, whose longer IV means XChaCha20. */
+  readonly cipher: 'gcm' | 'cbc' | 'chacha'
   readonly keyBytes: number
   readonly ivBytes: number
   readonly tagBytes: number
@@ -90,6 +97,14 @@ export const keyManagementAlgorithms: ReadonlyMap<string, KeyManagementAlgorithm
     { alg: 'A192KW', mode: 'wrap', kekBytes: 24 },
     { alg: 'A128KW', mode: 'wrap', kekBytes: 16 },
     { alg: 'dir', mode: 'direct' },
+    { alg: 'A256GCMKW', mode: 'gcm-wrap', kekBytes: 32 },
+    { alg: 'A192GCMKW', mode: 'gcm-wrap', kekBytes: 24 },
+    { alg: 'A128GCMKW', mode: 'gcm-wrap', kekBytes: 16 },
+    { alg: 'RSA-OAEP-256', mode: 'encrypt' },
+    { alg: 'RSA-OAEP', mode: 'encrypt' },
+    { alg: 'PBES2-HS512+A256KW', mode: 'password', kekBytes: 32, passwordHash: 512 },
+    { alg: 'PBES2-HS384+A192KW', mode: 'password', kekBytes: 24, passwordHash: 384 },
+    { alg: 'PBES2-HS256+A128KW', mode: 'password', kekBytes: 16, passwordHash: 256 },
   ],
 )
 
@@ -97,8 +112,13 @@ export const keyManagementAlgorithms: ReadonlyMap<string, KeyManagementAlgorithm
 export const contentAlgorithms: ReadonlyMap<string, ContentAlgorithm> = table(
   (row) => row.enc,
   [
-    { enc: 'A256GCM', keyBytes: 32, ivBytes: 12, tagBytes: 16 },
-    { enc: 'A192GCM', keyBytes: 24, ivBytes: 12, tagBytes: 16 },
-    { enc: 'A128GCM', keyBytes: 16, ivBytes: 12, tagBytes: 16 },
+    { enc: 'A256GCM', cipher: 'gcm', keyBytes: 32, ivBytes: 12, tagBytes: 16 },
+    { enc: 'A192GCM', cipher: 'gcm', keyBytes: 24, ivBytes: 12, tagBytes: 16 },
+    { enc: 'A128GCM', cipher: 'gcm', keyBytes: 16, ivBytes: 12, tagBytes: 16 },
+    { enc: 'A256CBC-HS512', cipher: 'cbc', keyBytes: 64, ivBytes: 16, tagBytes: 32 },
+    { enc: 'A192CBC-HS384', cipher: 'cbc', keyBytes: 48, ivBytes: 16, tagBytes: 24 },
+    { enc: 'A128CBC-HS256', cipher: 'cbc', keyBytes: 32, ivBytes: 16, tagBytes: 16 },
+    { enc: 'C20P', cipher: 'chacha', keyBytes: 32, ivBytes: 12, tagBytes: 16 },
+    { enc: 'XC20P', cipher: 'chacha', keyBytes: 32, ivBytes: 24, tagBytes: 16 },
   ],
 )

@@ -13,7 +13,17 @@ export {
   type SignatureAlgorithm,
   signatureAlgorithms,
 } from './algorithms.ts'
-export type { Agreement, Backend, HashBits, Rsa, RsaMembers, Sealed, SignatureScheme, Signing } from './backend/backend.ts'
+export type {
+  Agreement,
+  Backend,
+  HashBits,
+  PasswordOptions,
+  Rsa,
+  RsaMembers,
+  Sealed,
+  SignatureScheme,
+  Signing,
+} from './backend/backend.ts'
 export { commitment, commitmentName } from './commitment.ts'
 export { JoseError, type JoseErrorCode } from './errors.ts'
 export { type HeaderCode, type ProtectedHeader, readProtectedOctets } from './header.ts'

@@ -12,8 +12,9 @@ import {
   keyManagementAlgorithms,
 } from './algorithms.ts'
 import { commitment, commitmentName } from './commitment.ts'
+import { openContent } from './content.ts'
 import { type HeaderCode, joinHeader, object, text } from './header.ts'
-import { additionalData, type Jwe, type JweRecipient } from './jwe.ts'
+import { additionalData, type Jwe, type JweRecipient, passwordKey } from './jwe.ts'
 import { concatKdf } from './kdf.ts'
 import { fitsEncryption, type Key, materialOf } from './key.ts'
 import { type JoseLimits, joseLimits } from './limits.ts'
@@ -25,7 +26,7 @@ export type DecryptionCause = 'agreement' | 'unwrap' | 'commitment' | 'content'
 
 export type OpenOptions = {
   readonly keys: readonly Key[]
-  /** The `alg` values that are taken; by default all of the table. */
+  /** The `alg` values that are taken; by default all of the table but those with passwords. */
   readonly algorithms?: readonly string[]
   /** The `enc` values that are taken; by default all of the table. */
   readonly contentAlgorithms?: readonly string[]
@@ -57,7 +58,11 @@ export function openJwe(jwe: Jwe, options: OpenOptions): OpenResult {
   const limits = options.limits ?? joseLimits
   if (jwe.recipients.length > limits.recipientsMax) return { ok: false, code: 'limit-exceeded' }
   let worst: Problem = { code: 'jwe-malformed', weight: 0 }
-  const budget: Budget = { unwraps: limits.unwrapsMax, decryptions: limits.decryptionsMax }
+  const budget: Budget = {
+    unwraps: limits.unwrapsMax,
+    decryptions: limits.decryptionsMax,
+    iterations: limits.passwordIterationsMax,
+  }
   for (const [i, recipient] of jwe.recipients.entries()) {
     if (recipient === undefined) continue
     const outcome = openOne(jwe, recipient, { options, budget })
@@ -67,7 +72,7 @@ export function openJwe(jwe: Jwe, options: OpenOptions): OpenResult {
   return worst.cause === undefined ? { ok: false, code: worst.code } : { ok: false, code: worst.code, cause: worst.cause }
 }
 
-type Budget = { unwraps: number; decryptions: number }
+type Budget = { unwraps: number; decryptions: number; iterations: number }
 // What concerns an entry we have a key for outweighs what concerns the others' entries.
 type Problem = { readonly code: JweCode; readonly weight: number; readonly cause?: DecryptionCause }
 type Outcome =
@@ -93,6 +98,10 @@ function openOne(jwe: Jwe, recipient: JweRecipient, { options, budget }: OneOpti
   let problem: Problem = { code: 'decryption-failed', weight: 6 }
   for (const key of fitting) {
     if (budget.unwraps-- <= 0 || budget.decryptions <= 0) return { problem: { code: 'limit-exceeded', weight: 7 } }
+    if (row.mode === 'password') {
+      budget.iterations -= iterationsOf(header)
+      if (budget.iterations < 0) return { problem: { code: 'limit-exceeded', weight: 7 } }
+    }
     const result = decryptWith(key, { jwe, recipient, header, row, content })
     if (result.triedContent) budget.decryptions--
     if (result.plaintext !== undefined) {
@@ -129,12 +138,26 @@ function checkHeader(
   const row = keyManagementAlgorithms.get(alg)
   const content = contentAlgorithms.get(enc)
   if (row === undefined || content === undefined) return { ok: false, code: 'alg-not-allowed' }
+  if (row.mode === 'password' && algorithms === undefined) return { ok: false, code: 'alg-not-allowed' }
   if (algorithms?.includes(alg) === false || allowed?.includes(enc) === false) return { ok: false, code: 'alg-not-allowed' }
   if (jwe.iv.length !== content.ivBytes || jwe.tag.length !== content.tagBytes) return { ok: false, code: 'jwe-malformed' }
-  const isDirect = row.mode === 'direct' || row.mode === 'agree'
-  // RFC 7516 §5.2 step 10 for the direct modes; AES Key Wrap adds eight octets (RFC 3394).
-  if (recipient.encryptedKey.length !== (isDirect ? 0 : content.keyBytes + 8)) return { ok: false, code: 'jwe-malformed' }
+  if (!isKeyLength(recipient.encryptedKey.length, { row, content })) return { ok: false, code: 'jwe-malformed' }
+  if (row.mode === 'password' && iterationsOf(header) === 0) return { ok: false, code: 'header-malformed' }
   return { ok: true, header, row, content }
+}
+
+function isKeyLength(length: number, { row, content }: Pick<Checked, 'row' | 'content'>): boolean {
+  // RFC 7516 §5.2 step 10: nothing in the direct modes.
+  if (row.mode === 'direct' || row.mode === 'agree') return length === 0
+  if (row.mode === 'encrypt') return length >= 256
+  // AES Key Wrap adds eight octets (RFC 3394), AES-GCM none.
+  return length === content.keyBytes + (row.mode === 'gcm-wrap' ? 0 : 8)
+}
+
+// RFC 7518 §4.8.1.2: a positive integer, and at least 1000; 0 says that it is none.
+function iterationsOf(header: JsonObject): number {
+  const count = header['p2c']
+  return typeof count === 'number' && Number.isSafeInteger(count) && count >= 1000 ? count : 0
 }
 
 type DecryptOptions = Checked & { readonly jwe: Jwe; readonly recipient: JweRecipient }
@@ -159,11 +182,15 @@ function decryptWith(key: Key, { jwe, recipient, header, row, content }: Decrypt
   const usable = cek !== undefined && (claimed === undefined || committed)
   // RFC 7516 §11.5: a failed unwrap or commitment costs the same decryption as a good one. Its outcome is thrown away
   // unless the key was sound, so a fixed key is as good as a random one.
-  const plaintext = backend.gcmOpen(
-    usable ? cek : new Uint8Array(content.keyBytes),
-    jwe.iv,
+  const plaintext = openContent(
+    content,
     { ciphertext: jwe.ciphertext, tag: jwe.tag },
-    additionalData(jwe.protected.text, { aad: jwe.aad, backend }),
+    {
+      backend,
+      key: usable ? cek : new Uint8Array(content.keyBytes),
+      iv: jwe.iv,
+      aad: additionalData(jwe.protected.text, { aad: jwe.aad, backend }),
+    },
   )
   if (!usable) return { triedContent: true, cause: cek === undefined ? (found.cause ?? 'unwrap') : 'commitment' }
   return plaintext === undefined ? { triedContent: true, cause: 'content' } : { triedContent: true, plaintext, committed }
@@ -182,9 +209,21 @@ type ContentKeyOptions = { readonly recipient: JweRecipient } & Checked
 type ContentKey = { readonly cek: unknown; readonly cause?: DecryptionCause }
 
 function contentKey(key: Key, { recipient, header, row, content }: ContentKeyOptions): ContentKey {
-  const { backend, symmetric } = materialOf(key)
+  const { backend, symmetric, rsaPrivate } = materialOf(key)
   if (row.mode === 'direct') return { cek: symmetric }
   if (row.mode === 'wrap') return { cek: backend.keyUnwrap(symmetric, recipient.encryptedKey) }
+  if (row.mode === 'gcm-wrap') return { cek: gcmUnwrap(key, header, recipient.encryptedKey) }
+  if (row.mode === 'encrypt') {
+    const cek = backend.rsa?.decrypt(recipient.encryptedKey, rsaPrivate, row.alg)
+    return { cek: cek?.length === content.keyBytes ? cek : undefined }
+  }
+  if (row.mode === 'password') {
+    const salt = backend.fromBase64url(text(header, 'p2s') ?? '!')
+    // RFC 7518 §4.8.1.1: eight octets or more.
+    if (salt === undefined || salt.length < 8) return { cek: undefined }
+    const kek = passwordKey(key, { row, salt, iterations: iterationsOf(header) })
+    return { cek: backend.keyUnwrap(kek, recipient.encryptedKey) }
+  }
   const isDirect = row.mode === 'agree'
   const derived = agreed(key, header, {
     algorithm: isDirect ? content.enc : row.alg,
@@ -192,6 +231,15 @@ function contentKey(key: Key, { recipient, header, row, content }: ContentKeyOpt
   })
   if (derived === undefined) return { cek: undefined, cause: 'agreement' }
   return { cek: isDirect ? derived : backend.keyUnwrap(derived, recipient.encryptedKey) }
+}
+
+function gcmUnwrap(key: Key, header: JsonObject, ciphertext: Uint8Array): Uint8Array | undefined {
+  const { backend, symmetric } = materialOf(key)
+  const iv = backend.fromBase64url(text(header, 'iv') ?? '!')
+  const tag = backend.fromBase64url(text(header, 'tag') ?? '!')
+  // RFC 7518 §4.7.1: 96 bits of IV, 128 bits of tag.
+  if (iv?.length !== 12 || tag?.length !== 16) return undefined
+  return backend.gcmOpen(symmetric, iv, { ciphertext, tag }, new Uint8Array(0))
 }
 
 /** The key agreed with `epk`, or `undefined` when that is no sound public key on our curve (RFC 7518 §4.6.1). */

@@ -3,10 +3,11 @@
  * curve for all of them, a content-key commitment. Opening is in jwe-open.ts, texts in serialization.ts.
  * @module
  */
-import { type Json, type JsonObject, type Random, utf8 } from '@parley/core'
+import { concat, type Json, type JsonObject, type Random, utf8 } from '@parley/core'
 import { type ContentAlgorithm, contentAlgorithms, type KeyManagementAlgorithm, keyManagementAlgorithms } from './algorithms.ts'
 import type { Agreement, Backend } from './backend/backend.ts'
 import { commitment, commitmentName } from './commitment.ts'
+import { sealContent } from './content.ts'
 import { JoseError } from './errors.ts'
 import { joinHeader, type ProtectedHeader } from './header.ts'
 import { privateOctets, toPublicJwk } from './jwk.ts'
@@ -53,11 +54,13 @@ export type SealOptions = {
   readonly aad?: Uint8Array
   /** Puts everything into the protected header, as the compact serialization needs; one recipient only. */
   readonly allProtected?: boolean
+  /** PBKDF2 iterations for recipients with a password; by default 600 000. */
+  readonly passwordIterations?: number
 }
 
 /** Encrypts `plaintext` under a fresh content key for all recipients. */
 export function sealJwe(plaintext: Uint8Array, options: SealOptions): Jwe {
-  const { recipients, random, enc = 'A256GCM', unprotected, aad } = options
+  const { recipients, random, enc = 'A256GCM', unprotected, aad, passwordIterations = 600_000 } = options
   const content = contentAlgorithms.get(enc)
   if (content === undefined) throw new JoseError('ERR_JOSE_ALGORITHM_UNKNOWN', 'no such content encryption algorithm')
   if (recipients.length > joseLimits.recipientsMax) throw new JoseError('ERR_JOSE_LIMIT_EXCEEDED', 'too many recipients')
@@ -85,7 +88,9 @@ export function sealJwe(plaintext: Uint8Array, options: SealOptions): Jwe {
     if (sharedAlg === undefined) header['alg'] = row.alg
     if (kid !== undefined) header['kid'] = kid
     if (row.mode === 'agree-wrap' && ephemeral !== undefined && ephemeral !== sharedEphemeral) header['epk'] = ephemeral.epk
-    const encryptedKey = direct === undefined ? wrapFor(recipient.key, { row, cek, ephemeral }) : new Uint8Array(0)
+    if (direct !== undefined) return { header: Object.keys(header).length === 0 ? undefined : header, encryptedKey: none }
+    const { encryptedKey, members } = wrapFor(recipient.key, { row, cek, ephemeral, random, passwordIterations })
+    Object.assign(header, members)
     return { header: Object.keys(header).length === 0 ? undefined : header, encryptedKey }
   })
 
@@ -112,7 +117,8 @@ export function sealJwe(plaintext: Uint8Array, options: SealOptions): Jwe {
   // RFC 7516 §5.1 step 14: the protected header is the AAD, so it is encoded before the content is encrypted.
   const headerText = backend.base64url(utf8(JSON.stringify(header)))
   const iv = random.bytes(content.ivBytes)
-  const { ciphertext, tag } = backend.gcmSeal(cek, iv, plaintext, additionalData(headerText, { aad, backend }))
+  const authenticated = additionalData(headerText, { aad, backend })
+  const { ciphertext, tag } = sealContent(content, plaintext, { backend, key: cek, iv, aad: authenticated })
   return { protected: { text: headerText, header }, unprotected, recipients: made, aad, iv, ciphertext, tag }
 }
 
@@ -146,12 +152,61 @@ function makeEphemerals(
   return made
 }
 
-type WrapOptions = { readonly row: KeyManagementAlgorithm; readonly cek: Uint8Array; readonly ephemeral: Ephemeral | undefined }
+const none = new Uint8Array(0)
 
-function wrapFor(key: Key, { row, cek, ephemeral }: WrapOptions): Uint8Array {
+type WrapOptions = {
+  readonly row: KeyManagementAlgorithm
+  readonly cek: Uint8Array
+  readonly ephemeral: Ephemeral | undefined
+  readonly random: Random
+  readonly passwordIterations: number
+}
+
+type Wrapped = {
+  readonly encryptedKey: Uint8Array
+  /** What the algorithm needs in the header beside it. */
+  readonly members?: JsonObject
+}
+
+function wrapFor(key: Key, { row, cek, ephemeral, random, passwordIterations }: WrapOptions): Wrapped {
+  const { backend, symmetric, rsaPublic } = materialOf(key)
+  switch (row.mode) {
+    case 'wrap':
+      return { encryptedKey: backend.keyWrap(symmetric, cek) }
+    case 'gcm-wrap': {
+      const iv = random.bytes(12)
+      const { ciphertext, tag } = backend.gcmSeal(symmetric, iv, cek, none)
+      return { encryptedKey: ciphertext, members: { iv: backend.base64url(iv), tag: backend.base64url(tag) } }
+    }
+    case 'encrypt': {
+      const encryptedKey = backend.rsa?.encrypt(cek, rsaPublic, row.alg)
+      if (encryptedKey === undefined) throw new JoseError('ERR_JOSE_KEY_UNFIT', 'the key cannot encrypt')
+      return { encryptedKey }
+    }
+    case 'password': {
+      const salt = random.bytes(16)
+      const kek = passwordKey(key, { row, salt, iterations: passwordIterations })
+      return { encryptedKey: backend.keyWrap(kek, cek), members: { p2s: backend.base64url(salt), p2c: passwordIterations } }
+    }
+    default:
+      return {
+        encryptedKey: backend.keyWrap(deriveFor(key, { ephemeral, algorithm: row.alg, keyBytes: row.kekBytes ?? 0 }), cek),
+      }
+  }
+}
+
+/** The wrapping key that a password gives (RFC 7518 §4.8): the salt is the algorithm's name, a zero octet, and `p2s`. */
+export function passwordKey(
+  key: Key,
+  { row, salt, iterations }: { readonly row: KeyManagementAlgorithm; readonly salt: Uint8Array; readonly iterations: number },
+): Uint8Array {
   const { backend, symmetric } = materialOf(key)
-  if (row.mode === 'wrap') return backend.keyWrap(symmetric, cek)
-  return backend.keyWrap(deriveFor(key, { ephemeral, algorithm: row.alg, keyBytes: row.kekBytes ?? 0 }), cek)
+  return backend.pbkdf2(backend.secretOctets(symmetric), {
+    bits: row.passwordHash ?? 512,
+    salt: concat(utf8(`${row.alg}\u0000`), salt),
+    iterations,
+    keyBytes: row.kekBytes ?? 0,
+  })
 }
 
 function deriveFor(
@@ -176,7 +231,7 @@ type DirectOptions = {
 
 // The content key of dir is an opaque prepared key; of ECDH-ES it is what was agreed.
 function directKey(key: Key, { row, content, ephemeral }: DirectOptions): Uint8Array | undefined {
-  // gcmSeal takes prepared keys and octets alike, and no other use is made of it.
+  // sealContent takes prepared keys and octets alike, and no other use is made of it.
   if (row?.mode === 'direct') return materialOf(key).symmetric as Uint8Array
   if (row?.mode === 'agree') return deriveFor(key, { ephemeral, algorithm: content.enc, keyBytes: content.keyBytes })
   return undefined
@@ -195,5 +250,6 @@ function chooseAlgorithm({ key, alg }: Recipient, enc: string): KeyManagementAlg
 function defaultAlgorithm(key: Key): string {
   if (key.alg !== undefined)
     return keyManagementAlgorithms.has(key.alg) ? key.alg : contentAlgorithms.has(key.alg) ? 'dir' : key.alg
+  if (key.kty === 'RSA') return 'RSA-OAEP-256'
   return key.kty === 'oct' ? `A${8 * (key.secretBytes ?? 0)}KW` : 'ECDH-ES+A256KW'
 }

@@ -44,6 +44,8 @@ export type Material = {
   readonly agreePrivate?: unknown
   readonly agreePublic?: unknown
   readonly symmetric?: unknown
+  readonly rsaPublic?: unknown
+  readonly rsaPrivate?: unknown
 }
 
 /** What the prepared key holds. Only this package asks. */
@@ -106,8 +108,10 @@ function readSecret(jwk: Jwk, backend: Backend, kid: string | undefined): Result
   const octets = jwk.k === undefined ? undefined : backend.fromBase64url(jwk.k)
   if (octets === undefined || octets.length === 0 || jwk.d !== undefined || jwk.x !== undefined)
     return { ok: false, code: 'key-malformed' }
-  const bytes =
-    keyManagementAlgorithms.get(jwk.alg ?? '')?.kekBytes ?? contentAlgorithms.get(jwk.alg ?? '')?.keyBytes ?? octets.length
+  const row = keyManagementAlgorithms.get(jwk.alg ?? '')
+  // A password is as long as it is.
+  const kekBytes = row?.mode === 'password' ? octets.length : row?.kekBytes
+  const bytes = kekBytes ?? contentAlgorithms.get(jwk.alg ?? '')?.keyBytes ?? octets.length
   if (bytes !== octets.length || octets.length < (signatureAlgorithms.get(jwk.alg ?? '')?.keyBytesMin ?? 0))
     return { ok: false, code: 'key-malformed' }
   const symmetric = backend.importSecret(octets)
@@ -156,7 +160,11 @@ function readRsa(jwk: Jwk, backend: Backend, kid = jwk.kid): Result<{ readonly k
   return {
     ok: true,
     key: makeKey(
-      { backend, ...(jwk.use === 'enc' ? {} : { scheme: rsa, verifying, signing }) },
+      {
+        backend,
+        ...(jwk.use === 'enc' ? {} : { scheme: rsa, verifying, signing }),
+        ...(jwk.use === 'sig' ? {} : { rsaPublic: verifying, rsaPrivate: signing }),
+      },
       {
         ...describe(jwk, kid),
         kty: 'RSA',
@@ -284,7 +292,15 @@ export function fitsEncryption(
     // WebCrypto gives a public ECDH key no key_ops at all.
     return allows(key, 'enc', ['deriveKey', 'deriveBits']) || (!opens && key.use !== 'sig' && key.keyOps?.length === 0)
   }
+  if (row.mode === 'encrypt') {
+    const { rsaPublic, rsaPrivate } = key[material]
+    if ((opens ? rsaPrivate : rsaPublic) === undefined || (key.alg !== undefined && key.alg !== alg)) return false
+    return allows(key, 'enc', opens ? ['unwrapKey', 'decrypt'] : ['wrapKey', 'encrypt'])
+  }
   if (key.kty !== 'oct') return false
+  if (row.mode === 'password') {
+    return (key.alg === undefined || key.alg === alg) && allows(key, 'enc', ['deriveKey', 'deriveBits'])
+  }
   if (row.mode === 'direct') {
     if (key.alg !== undefined && key.alg !== alg && key.alg !== options.enc) return false
     return key.secretBytes === contentAlgorithms.get(options.enc)?.keyBytes && allows(key, 'enc', [opens ? 'decrypt' : 'encrypt'])

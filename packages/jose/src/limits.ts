@@ -16,6 +16,8 @@ export type JoseLimits = {
   readonly unwrapsMax: number
   /** Content decryptions tried for one object. */
   readonly decryptionsMax: number
+  /** PBKDF2 iterations for one object, all its recipients together; more are refused before any is made. */
+  readonly passwordIterationsMax: number
   /** Signature verifications tried for one object. */
   readonly verificationsMax: number
 }
@@ -29,5 +31,6 @@ export const joseLimits: JoseLimits = {
   signaturesMax: 64,
   unwrapsMax: 1024,
   decryptionsMax: 8,
+  passwordIterationsMax: 1_000_000,
   verificationsMax: 256,
 }

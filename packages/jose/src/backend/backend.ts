@@ -24,12 +24,22 @@ export interface SignatureScheme extends Signing {
 /** The members of an RSA key (RFC 7518 §6.3), base64url as in its JWK. */
 export type RsaMembers = { readonly [name in 'n' | 'e' | 'd' | 'p' | 'q' | 'dp' | 'dq' | 'qi']?: string }
 
-/** RSA: RSASSA-PKCS1-v1_5 and RSASSA-PSS. */
+/** RSA: RSASSA-PKCS1-v1_5, RSASSA-PSS and RSAES-OAEP. */
 export interface Rsa extends Signing {
   /** Prepares a public key, or `undefined` when it is none. */
   importPublic(members: RsaMembers): unknown
   /** Prepares a private key, or `undefined` when it is none or its parts do not belong together. */
   importPrivate(members: RsaMembers): unknown
+  encrypt(octets: Uint8Array, key: unknown, alg: string): Uint8Array
+  /** `undefined` when it cannot be decrypted. */
+  decrypt(encrypted: Uint8Array, key: unknown, alg: string): Uint8Array | undefined
+}
+
+export type PasswordOptions = {
+  readonly bits: HashBits
+  readonly salt: Uint8Array
+  readonly iterations: number
+  readonly keyBytes: number
 }
 
 export type HashBits = 256 | 384 | 512
@@ -76,4 +86,16 @@ export interface Backend {
   gcmSeal(key: unknown, iv: Uint8Array, plaintext: Uint8Array, aad: Uint8Array): Sealed
   /** `undefined` when the tag does not fit. */
   gcmOpen(key: unknown, iv: Uint8Array, sealed: Sealed, aad: Uint8Array): Uint8Array | undefined
+  /** ChaCha20-Poly1305 with an IV of 12 octets, XChaCha20-Poly1305 with one of 24; as `gcmSeal` otherwise. */
+  chachaSeal(key: unknown, iv: Uint8Array, plaintext: Uint8Array, aad: Uint8Array): Sealed
+  /** `undefined` when the tag does not fit. */
+  chachaOpen(key: unknown, iv: Uint8Array, sealed: Sealed, aad: Uint8Array): Uint8Array | undefined
+  /** AES-CBC with PKCS #7 padding and bare octets as key. Authenticates nothing. */
+  cbcEncrypt(key: Uint8Array, iv: Uint8Array, plaintext: Uint8Array): Uint8Array
+  /** `undefined` when the padding is none. */
+  cbcDecrypt(key: Uint8Array, iv: Uint8Array, ciphertext: Uint8Array): Uint8Array | undefined
+  /** PBKDF2 with HMAC and SHA-2. */
+  pbkdf2(password: Uint8Array, options: PasswordOptions): Uint8Array
+  /** The octets of a symmetric key that `importSecret` prepared, or of bare octets. */
+  secretOctets(key: unknown): Uint8Array
 }

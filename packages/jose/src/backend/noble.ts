@@ -3,11 +3,13 @@
  * Chosen wherever the package condition "node" is not set; on Node exported as `@parley/jose/noble`.
  * @module
  */
-import { aeskw, gcm } from '@noble/ciphers/aes.js'
+import { aeskw, cbc, gcm } from '@noble/ciphers/aes.js'
+import { chacha20poly1305, xchacha20poly1305 } from '@noble/ciphers/chacha.js'
 import { ed25519, x25519 } from '@noble/curves/ed25519.js'
 import { p256, p384, p521 } from '@noble/curves/nist.js'
 import { secp256k1 } from '@noble/curves/secp256k1.js'
 import { hmac } from '@noble/hashes/hmac.js'
+import { pbkdf2 } from '@noble/hashes/pbkdf2.js'
 import { sha256, sha384, sha512 } from '@noble/hashes/sha2.js'
 import { base64url, concat, fromBase64url, fromUtf8, utf8 } from '@parley/core'
 import type { Agreement, Backend, Sealed, SignatureScheme } from './backend.ts'
@@ -114,4 +116,19 @@ export const backend: Backend = {
     return { ciphertext: sealed.subarray(0, plaintext.length), tag: sealed.subarray(plaintext.length) }
   },
   gcmOpen: (key, iv, { ciphertext, tag }, aad) => attempt(() => gcm(key as Uint8Array, iv, aad).decrypt(concat(ciphertext, tag))),
+  chachaSeal(key, iv, plaintext, aad): Sealed {
+    const sealed = chacha(iv)(key as Uint8Array, iv, aad).encrypt(plaintext)
+    return { ciphertext: sealed.subarray(0, plaintext.length), tag: sealed.subarray(plaintext.length) }
+  },
+  chachaOpen: (key, iv, { ciphertext, tag }, aad) =>
+    attempt(() => chacha(iv)(key as Uint8Array, iv, aad).decrypt(concat(ciphertext, tag))),
+  cbcEncrypt: (key, iv, plaintext) => cbc(key, iv).encrypt(plaintext),
+  cbcDecrypt: (key, iv, ciphertext) => attempt(() => cbc(key, iv).decrypt(ciphertext)),
+  pbkdf2: (password, { bits, salt, iterations, keyBytes }) =>
+    pbkdf2(hashes[bits], password, salt, { c: iterations, dkLen: keyBytes }),
+  secretOctets: (key) => key as Uint8Array,
+}
+
+function chacha(iv: Uint8Array): typeof chacha20poly1305 {
+  return iv.length === 24 ? xchacha20poly1305 : chacha20poly1305
 }

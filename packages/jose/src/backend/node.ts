@@ -18,9 +18,13 @@ import {
   type ECDH,
   hash,
   type KeyObject,
+  pbkdf2Sync,
+  privateDecrypt,
+  publicEncrypt,
   sign,
   verify,
 } from 'node:crypto'
+import { xchacha20poly1305 } from '@noble/ciphers/chacha.js'
 import type { Agreement, Backend, Rsa, SignatureScheme } from './backend.ts'
 
 const empty = new Uint8Array(0)
@@ -169,6 +173,13 @@ function rsaOptions(
   return { key: key as KeyObject, padding, ...(isPss ? { saltLength: constants.RSA_PSS_SALTLEN_DIGEST } : {}) }
 }
 
+function oaepOptions(
+  key: unknown,
+  alg: string,
+): { readonly key: KeyObject; readonly padding: number; readonly oaepHash: string } {
+  return { key: key as KeyObject, padding: constants.RSA_PKCS1_OAEP_PADDING, oaepHash: alg === 'RSA-OAEP' ? 'sha1' : 'sha256' }
+}
+
 const rsaHash = (alg: string): string => `sha${alg.slice(2)}`
 
 const rsa: Rsa = {
@@ -182,6 +193,8 @@ const rsa: Rsa = {
     }),
   sign: (data, key, alg) => plain(sign(rsaHash(alg), data, rsaOptions(key, alg))),
   verify: (signature, { data, key, alg }) => attempt(() => verify(rsaHash(alg), data, rsaOptions(key, alg), signature)) ?? false,
+  encrypt: (octets, key, alg) => plain(publicEncrypt(oaepOptions(key, alg), octets)),
+  decrypt: (encrypted, key, alg) => attempt(() => plain(privateDecrypt(oaepOptions(key, alg), encrypted))),
 }
 
 function keyBits(key: unknown): number {
@@ -232,6 +245,44 @@ export const backend: Backend = {
       decipher.final()
       return plaintext
     }),
+  chachaSeal(key, iv, plaintext, aad) {
+    // OpenSSL has no XChaCha20.
+    if (iv.length === 24) {
+      const sealed = xchacha20poly1305(octetsOf(key), iv, aad).encrypt(plaintext)
+      return { ciphertext: sealed.subarray(0, plaintext.length), tag: sealed.subarray(plaintext.length) }
+    }
+    const cipher = createCipheriv('chacha20-poly1305', key as KeyObject, iv, { authTagLength: 16 })
+    cipher.setAAD(aad, { plaintextLength: plaintext.length })
+    const ciphertext = plain(cipher.update(plaintext))
+    cipher.final()
+    return { ciphertext, tag: plain(cipher.getAuthTag()) }
+  },
+  chachaOpen: (key, iv, { ciphertext, tag }, aad) =>
+    attempt(() => {
+      if (iv.length === 24) return xchacha20poly1305(octetsOf(key), iv, aad).decrypt(Buffer.concat([ciphertext, tag]))
+      const decipher = createDecipheriv('chacha20-poly1305', key as KeyObject, iv, { authTagLength: 16 })
+      decipher.setAAD(aad, { plaintextLength: ciphertext.length })
+      decipher.setAuthTag(tag)
+      const plaintext = ciphertext.length === 0 ? empty : plain(decipher.update(ciphertext))
+      decipher.final()
+      return plaintext
+    }),
+  cbcEncrypt(key, iv, plaintext) {
+    const cipher = createCipheriv(`aes-${8 * key.length}-cbc`, key, iv)
+    return plain(Buffer.concat([cipher.update(plaintext), cipher.final()]))
+  },
+  cbcDecrypt: (key, iv, ciphertext) =>
+    attempt(() => {
+      const decipher = createDecipheriv(`aes-${8 * key.length}-cbc`, key, iv)
+      return plain(Buffer.concat([decipher.update(ciphertext), decipher.final()]))
+    }),
+  pbkdf2: (password, { bits, salt, iterations, keyBytes }) =>
+    plain(pbkdf2Sync(password, salt, iterations, keyBytes, `sha${bits}`)),
+  secretOctets: octetsOf,
+}
+
+function octetsOf(key: unknown): Uint8Array {
+  return key instanceof Uint8Array ? key : plain((key as KeyObject).export())
 }
 
 function gcmName(key: unknown): 'aes-128-gcm' | 'aes-192-gcm' | 'aes-256-gcm' {
