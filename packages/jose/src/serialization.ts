@@ -52,9 +52,8 @@ export function toCompactJws(jws: Jws): string {
   if (only === undefined || rest.length > 0 || only.unprotected !== undefined) {
     throw new JoseError('ERR_JOSE_FORM_IMPOSSIBLE', 'the compact form holds one signature without unprotected members')
   }
-  const content = jws.detached === true ? '' : isUnencoded(only.protected.header) ? fromUtf8(jws.payload) : jws.payloadText
-  // RFC 7797 §5.2: what is not printable ASCII, or holds a period, must travel apart.
-  if (content === undefined || content.includes('.') || !/^[ -~]*$/.test(content)) {
+  const content = jws.detached === true ? '' : isUnencoded(only.protected.header) ? unencodedText(jws.payload) : jws.payloadText
+  if (content === undefined) {
     throw new JoseError('ERR_JOSE_FORM_IMPOSSIBLE', 'the compact form cannot hold this payload unencoded: detach it')
   }
   return `${only.protected.text}.${content}.${backend.base64url(only.signature)}`
@@ -118,6 +117,12 @@ function payloadMember(jws: Jws): JsonObject {
   if (payload === undefined)
     throw new JoseError('ERR_JOSE_FORM_IMPOSSIBLE', 'the JSON forms hold unencoded payloads of UTF-8 only')
   return { payload }
+}
+
+// RFC 7797 §5.2: what is not printable ASCII, or holds a period, must travel apart.
+function unencodedText(payload: Uint8Array): string | undefined {
+  const text = backend.asciiText(payload)
+  return text !== undefined && /^[ -~]*$/.test(text) && !text.includes('.') ? text : undefined
 }
 
 // RFC 7797 §5.2: printable ASCII, which has no second form.
