@@ -19,8 +19,15 @@ export const npmJose: Contestant = {
     const reading = await jose.importJWK(readerJwk as jose.JWK, alg)
     const text = new TextEncoder()
     const seal = async (): Promise<string> => {
-      const signed = await new jose.CompactSign(payload).setProtectedHeader({ alg: 'EdDSA', kid: signer.kid ?? '' }).sign(signing)
-      const encrypting = new jose.GeneralEncrypt(text.encode(signed)).setProtectedHeader({ alg, enc: 'A256GCM', cty: 'JWM' })
+      const signed = await new jose.CompactSign(payload)
+        .setProtectedHeader({ alg: 'EdDSA', kid: signer.kid ?? '', typ: 'JWM' })
+        .sign(signing)
+      const encrypting = new jose.GeneralEncrypt(text.encode(signed)).setProtectedHeader({
+        alg,
+        enc: 'A256GCM',
+        typ: 'JWM',
+        cty: 'JWM',
+      })
       for (const { kid, key } of publicKeys) encrypting.addRecipient(key).setUnprotectedHeader({ kid })
       return JSON.stringify(await encrypting.encrypt())
     }
