@@ -83,6 +83,8 @@ export type Relay = {
 export type Stage = {
   /** A path below the stage's own folder. */
   path(name: string): string
+  /** Starts a program. */
+  execute(file: string, args: readonly string[], options?: RunOptions): Program
   /** Starts a program of Node. */
   start(args: readonly string[], options?: RunOptions): Program
   /** Starts a parley command on the profile of that name. */
@@ -111,14 +113,16 @@ export function createStage(): Stage {
   const folder = mkdtempSync(join(tmpdir(), 'parley e2e '))
   const programs = new Set<Program>()
 
-  function start(args: readonly string[], { input, env }: RunOptions = {}): Program {
-    const child = spawn(process.execPath, args, { cwd: folder, stdio: 'pipe', env: { ...environment(folder), ...env } })
+  function execute(file: string, args: readonly string[], { input, env }: RunOptions = {}): Program {
+    const child = spawn(file, args, { cwd: folder, stdio: 'pipe', env: { ...environment(folder), ...env } })
     const program = observe(child, args.slice(1).join(' '))
     programs.add(program)
     program.ended.then(() => programs.delete(program))
     if (input !== undefined) child.stdin.end(input)
     return program
   }
+
+  const start: Stage['start'] = (args, options) => execute(process.execPath, args, options)
 
   function relayProgram({ domain, data, port = 0, trace, args = [] }: RelayOptions): Program {
     const traced = trace === undefined ? [] : ['--trace-wire', trace]
@@ -128,6 +132,7 @@ export function createStage(): Stage {
 
   const stage: Stage = {
     path: (name) => join(folder, name),
+    execute,
     start,
     parley: (profile, args, options) => start([parleyBin, ...args, '--home', join(folder, profile)], options),
     run(profile, args, options) {

@@ -142,6 +142,8 @@ export function createConnection(parts: ConnectionParts): Connection {
       asking: new Map(),
     }
     life = mine
+    // First: frames that came with the handshake are read at once, and may end this life.
+    watch(mine)
     socket.start({
       onFrame(frame) {
         if (life !== mine) return
@@ -150,7 +152,6 @@ export function createConnection(parts: ConnectionParts): Connection {
       },
       onClose: () => end(mine, 'connection-lost', true),
     })
-    watch(mine)
   }
 
   const act = (mine: Life, output: C2sOutput): void => {
