@@ -6,7 +6,7 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { isMessagingError, type Store } from '@parley/core'
-import { ensurePrivateFolder } from '@parley/platform/files'
+import { ensurePrivateFolder, refuseHeadlessStore } from '@parley/platform/files'
 import { requestHttp } from '@parley/platform/http'
 import { openLevelStore } from '@parley/platform/level'
 import { listenWebSocket } from '@parley/platform/server'
@@ -110,6 +110,7 @@ async function serve(
   let trace: Trace | undefined
   try {
     await ensurePrivateFolder(config.data)
+    await refuseHeadlessStore(join(config.data, 'store'))
     store = await openLevelStore(join(config.data, 'store'))
     trace =
       config.traceWire === undefined ? undefined : openTrace(config.traceWire, { octets: config.traceOctets, now: Date.now })

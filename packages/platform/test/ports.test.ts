@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { fromUtf8, type Transport, utf8 } from '@parley/core'
 import { storeCases, transportCases } from '@parley/core/sim'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { ensurePrivateFolder, readPrivateFile, writePrivateFile } from '../src/files/index.ts'
+import { ensurePrivateFolder, readPrivateFile, refuseHeadlessStore, writePrivateFile } from '../src/files/index.ts'
 import { requestHttp } from '../src/http/index.ts'
 import { openLevelStore } from '../src/level/index.ts'
 import { listenWebSocket } from '../src/server/index.ts'
@@ -38,6 +38,23 @@ describe('the LevelDB store', () => {
     await store.close()
     await writePrivateFile(join(folder, 'CURRENT'), utf8('MANIFEST-999999\n'))
     await expect(openLevelStore(folder)).rejects.toMatchObject({ code: 'ERR_CORE_STORE_CORRUPT' })
+  })
+})
+
+describe('a folder without the file that names the others', () => {
+  it('is refused where there is data, and not where there is none yet', async () => {
+    const inner = join(folder, 'store')
+    await refuseHeadlessStore(inner)
+    const store = await openLevelStore(inner)
+    await store.batch([{ type: 'put', key: 'a', value: utf8('1') }], { durable: true })
+    await store.close()
+    await refuseHeadlessStore(inner)
+    await rm(join(inner, 'CURRENT'))
+    await expect(refuseHeadlessStore(inner)).rejects.toMatchObject({ code: 'ERR_CORE_STORE_CORRUPT' })
+    // Died while the first one was made.
+    await ensurePrivateFolder(folder)
+    await writePrivateFile(join(folder, 'MANIFEST-000001'), utf8(''))
+    await refuseHeadlessStore(folder)
   })
 })
 

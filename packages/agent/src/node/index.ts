@@ -6,7 +6,7 @@
 import { join } from 'node:path'
 import { concat, isMessagingError, parseAddress, type Store, type Transport } from '@parley/core'
 import type { Protocol } from '@parley/kernel'
-import { ensurePrivateFolder, readPrivateFile, writePrivateFile } from '@parley/platform/files'
+import { ensurePrivateFolder, readPrivateFile, refuseHeadlessStore, writePrivateFile } from '@parley/platform/files'
 import { requestHttp } from '@parley/platform/http'
 import { openLevelStore } from '@parley/platform/level'
 import { listenWebSocket } from '@parley/platform/server'
@@ -99,6 +99,7 @@ async function openProfile({
   readonly home: string
 }): Promise<{ readonly store: Store; readonly storeKeys: readonly Uint8Array[] }> {
   await ensurePrivateFolder(home)
+  await refuseHeadlessStore(join(home, 'store'))
   let store: Store
   try {
     store = await openLevelStore(join(home, 'store'))
