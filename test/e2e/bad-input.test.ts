@@ -4,9 +4,11 @@ import { type Card, signCard } from '@parley/identity'
 import { generateKey, importKey } from '@parley/jose'
 import { systemRandom as random } from '@parley/platform/system'
 import { s2sProtocol, streamCodes } from '@parley/stream'
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
 import { alice, bob, createStage, isReady, type Program, type Relay, type Stage } from './programs.ts'
 import { dial, enter, frame, loginFor, makeDevice, type Wire } from './raw-device.ts'
+
+vi.setConfig({ testTimeout: 60_000, hookTimeout: 30_000 })
 
 let stage: Stage
 let relays: { readonly a: Relay; readonly b: Relay }

@@ -2,8 +2,10 @@ import { cpSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync 
 import { join } from 'node:path'
 import { fromUtf8, utf8 } from '@parley/core'
 import { openLevelStore } from '@parley/platform/level'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { alice, bob, createStage, inTime, type Relay, type Stage } from './programs.ts'
+
+vi.setConfig({ testTimeout: 60_000, hookTimeout: 30_000 })
 
 let stage: Stage
 let relays: { readonly a: Relay; readonly b: Relay }

@@ -1,11 +1,13 @@
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { openLevelStore } from '@parley/platform/level'
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { alice, bob, createStage, isReady, parleyBin, type Relay, type Stage } from './programs.ts'
 
 const hostile = 'red \u001b[31mtext\u0007 \u202edesrever\u202c \u009b2J\u2066x\u2069 zero\u200bwidth'
 const shownHostile = 'red \\u{1b}[31mtext\\u{7} \\u{202e}desrever\\u{202c} \\u{9b}2J\\u{2066}x\\u{2069} zero\\u{200b}width'
+
+vi.setConfig({ testTimeout: 60_000, hookTimeout: 30_000 })
 
 let stage: Stage
 let relays: { readonly a: Relay; readonly b: Relay }

@@ -20,6 +20,7 @@ it(`${killsMax} kills of relays and listener lose nothing and give at most one m
   timeout: 120_000 + killsMax * 6_000,
 }, async () => {
   const random = generator(seed)
+  const victims = generator(seed + 1)
   const kills = { a: 0, b: 0, listener: 0 }
   // What a person would see: lines of the sender, and of the listener over all its lives.
   const queued: string[] = []
@@ -66,7 +67,7 @@ it(`${killsMax} kills of relays and listener lose nothing and give at most one m
   writing.catch(() => {})
   const restarts: Promise<void>[] = []
   for (let i = 0; i < killsMax; i++) {
-    const victim = (['a', 'b', 'listener'] as const)[random.below(3)] ?? 'listener'
+    const victim = (['a', 'b', 'listener'] as const)[victims.below(3)] ?? 'listener'
     for (let lines = random.below(8); lines > 0; lines--) {
       await inTime(Promise.race([new Promise<void>((seen) => onLine.push(seen)), writing]), () => 'nobody printed anything')
     }

@@ -1,5 +1,7 @@
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { alice, bob, createStage, isReady, type Relay, type Stage } from './programs.ts'
+
+vi.setConfig({ testTimeout: 60_000, hookTimeout: 30_000 })
 
 let stage: Stage
 let relays: { readonly a: Relay; readonly b: Relay }
