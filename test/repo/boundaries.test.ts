@@ -4,7 +4,7 @@ import { filesBelow, importsOf, manifest, packageFolders, publicFolders, sources
 /** Who may import whom: the law (docs/architecture.md shows it as a table). `third` are packages of other people. */
 const layers: Readonly<Record<string, { readonly may: readonly string[]; readonly third: readonly string[] }>> = {
   core: { may: [], third: [] },
-  jose: { may: ['core'], third: ['@noble/curves', '@noble/ciphers', '@noble/hashes'] },
+  jose: { may: ['core'], third: ['@noble/curves', '@noble/ciphers', '@noble/hashes', '@noble/post-quantum'] },
   jwm: { may: ['core', 'jose'], third: ['uuid'] },
   identity: { may: ['core', 'jose', 'jwm'], third: [] },
   session: { may: ['core', 'jose', 'jwm', 'identity'], third: [] },

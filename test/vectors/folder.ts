@@ -1,5 +1,6 @@
 /**
- * Where the shared vectors lie: $PARLEY_VECTORS, else beside the repository. They are not part of it.
+ * Where vectors lie. The shared ones are at $PARLEY_VECTORS, else beside the repository, and no part of it; examples
+ * printed in RFCs are fixtures of our own.
  * @module
  */
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
@@ -18,4 +19,10 @@ export function vectors(name: string): ReadonlyMap<string, unknown> {
   }
   const files = readdirSync(path, { recursive: true, encoding: 'utf8' }).filter((file) => file.endsWith('.json'))
   return new Map(files.sort().map((file) => [file, JSON.parse(readFileSync(join(path, file), 'utf8')) as unknown]))
+}
+
+/** An example of our own, with its origin inside. */
+export function fixture<T>(name: string): T {
+  // Whoever asks knows the form of the file.
+  return JSON.parse(readFileSync(join(import.meta.dirname, 'fixtures', name), 'utf8')) as T
 }

@@ -1,5 +1,5 @@
 /**
- * The algorithm tables (RFC 7518, RFC 8037, RFC 9864): one row says all about an algorithm.
+ * The algorithm tables (RFC 7518, RFC 8037, RFC 9864, RFC 9964): one row says all about an algorithm.
  * A new one is one row here, and one in each backend when it needs a primitive that is not there yet.
  * @module
  */
@@ -14,7 +14,7 @@ export type Curve = {
 
 export type SignatureAlgorithm = {
   readonly alg: string
-  readonly kty: 'OKP' | 'EC' | 'oct' | 'RSA'
+  readonly kty: 'OKP' | 'EC' | 'oct' | 'RSA' | 'AKP'
   /** Of an asymmetric key on a curve. */
   readonly crv?: string
   /** Exactly so many octets; that of RSA is as long as its modulus. */
@@ -82,6 +82,10 @@ export const signatureAlgorithms: ReadonlyMap<string, SignatureAlgorithm> = tabl
     { alg: 'RS256', kty: 'RSA' },
     { alg: 'RS384', kty: 'RSA' },
     { alg: 'RS512', kty: 'RSA' },
+    // RFC 9964. What computes them comes with the key: `@parley/jose/ml-dsa`.
+    { alg: 'ML-DSA-44', kty: 'AKP', signatureBytes: 2420 },
+    { alg: 'ML-DSA-65', kty: 'AKP', signatureBytes: 3309 },
+    { alg: 'ML-DSA-87', kty: 'AKP', signatureBytes: 4627 },
   ],
 )
 

@@ -46,7 +46,7 @@ export {
   type VerifyOptions,
   verifyJws,
 } from './jws.ts'
-export { type ImportOptions, importKey, type Key, type KeyCode, readKey } from './key.ts'
+export { type ImportOptions, importKey, type Key, type KeyCode, type KeyExtension, readKey } from './key.ts'
 export { type JoseLimits, joseLimits } from './limits.ts'
 export {
   type JoseObject,

@@ -1,5 +1,5 @@
 /**
- * JSON Web Keys (RFC 7517, RFC 7518 §6, RFC 8037 §2) as plain data: thumbprints, making, and the public part.
+ * JSON Web Keys (RFC 7517, RFC 7518 §6, RFC 8037 §2, RFC 9964 §3) as plain data: thumbprints, making, and the public part.
  * Preparing a key for use is `importKey`.
  * @module
  */
@@ -28,11 +28,13 @@ export type Jwk = {
   readonly dp?: string
   readonly dq?: string
   readonly qi?: string
+  readonly pub?: string
+  readonly priv?: string
 }
 
 export type KeyKind = 'Ed25519' | 'X25519' | 'P-256' | 'P-384' | 'P-521' | 'secp256k1' | 'oct-256'
 
-// RFC 7638 §3.2 and RFC 8037 §2, in lexicographic order; also what a public key shows of itself.
+// RFC 7638 §3.2, RFC 8037 §2 and RFC 9964 §6, in lexicographic order; also what a public key shows of itself.
 const requiredMembers: {
   readonly [kty: string]: readonly (keyof Jwk & string)[] | undefined
 } = {
@@ -40,6 +42,7 @@ const requiredMembers: {
   EC: ['crv', 'kty', 'x', 'y'],
   oct: ['k', 'kty'],
   RSA: ['e', 'kty', 'n'],
+  AKP: ['alg', 'kty', 'pub'],
 }
 
 /** The thumbprint of a key (RFC 7638): base64url of SHA-256 over its required members. */
@@ -69,10 +72,15 @@ export function publicJwk(jwk: Jwk): Jwk {
   const members = requiredMembers[jwk.kty]
   if (members === undefined) throw new JoseError('ERR_JOSE_KEY_UNSUPPORTED', 'the key type is not supported')
   if (jwk.kty === 'oct') throw new JoseError('ERR_JOSE_KEY_UNSUPPORTED', 'a symmetric key has no public part')
-  const { d: _d, k: _k, p: _p, q: _q, dp: _dp, dq: _dq, qi: _qi, key_ops, ...rest } = jwk
+  const shown = Object.entries(jwk).filter(([name]) => !privateMembers.has(name))
+  // What is left of a Jwk is one.
+  const { key_ops, ...rest } = Object.fromEntries(shown) as Jwk
   const ops = key_ops?.map((op) => publicOps[op] ?? op)
   return ops === undefined ? rest : { ...rest, key_ops: ops }
 }
+
+// RFC 7518 §6.2.2, §6.3.2 and §6.4.1, RFC 9964 §3. No key type has a public member of one of these names.
+const privateMembers = new Set(['d', 'k', 'p', 'q', 'dp', 'dq', 'qi', 'oth', 'priv'])
 
 // What the holder of the public key does where the private key does the other.
 const publicOps: { readonly [op: string]: string | undefined } = { sign: 'verify', unwrapKey: 'wrapKey', decrypt: 'encrypt' }

@@ -6,7 +6,7 @@
 import { concat, equal, type Result } from '@parley/core'
 import { backend as defaultBackend } from '#backend'
 import { contentAlgorithms, curves, keyManagementAlgorithms, type SignatureAlgorithm, signatureAlgorithms } from './algorithms.ts'
-import type { Agreement, Backend, Signing } from './backend/backend.ts'
+import type { Agreement, Backend, SignatureScheme, Signing } from './backend/backend.ts'
 import { JoseError } from './errors.ts'
 import { type Jwk, thumbprint, toPublicJwk } from './jwk.ts'
 import { macOf } from './mac.ts'
@@ -15,7 +15,7 @@ const material: unique symbol = Symbol('material')
 
 /** A key ready for use. Its secrets are held where neither JSON nor inspection finds them. */
 export type Key = {
-  readonly kty: 'OKP' | 'EC' | 'oct' | 'RSA'
+  readonly kty: 'OKP' | 'EC' | 'oct' | 'RSA' | 'AKP'
   /** The curve of an asymmetric key. */
   readonly crv: string | undefined
   readonly kid: string | undefined
@@ -58,9 +58,14 @@ export type ImportOptions = {
   readonly kid?: string
   /** The implementation to use; by default that of this runtime. */
   readonly backend?: Backend
+  /** Algorithms that are loaded only by who imports them, such as `mlDsa`. */
+  readonly extensions?: readonly KeyExtension[]
 }
 
-/** `key-unavailable`: the key type is known, but this runtime's backend does not have it. */
+/** Signature algorithms for keys of type AKP, by the `alg` that such a key names (RFC 9964 §3). */
+export type KeyExtension = { readonly algorithms: { readonly [alg: string]: SignatureScheme | undefined } }
+
+/** `key-unavailable`: the key type is known, but neither this runtime's backend nor an extension has it. */
 export type KeyCode = 'key-malformed' | 'key-unsupported' | 'key-unavailable'
 
 /** Checks and prepares a JWK; throws `ERR_JOSE_KEY_MALFORMED`, `ERR_JOSE_KEY_UNSUPPORTED` or `ERR_JOSE_KEY_UNAVAILABLE`. */
@@ -79,6 +84,7 @@ export function readKey(jwk: unknown, options: ImportOptions = {}): Result<{ rea
   const backend = options.backend ?? defaultBackend
   if (jwk.kty === 'oct') return readSecret(jwk, backend, options.kid)
   if (jwk.kty === 'RSA') return readRsa(jwk, backend, options.kid)
+  if (jwk.kty === 'AKP') return readAlgorithmPair(jwk, backend, options)
   const curve = curves.get(jwk.crv ?? '')
   if (curve === undefined || curve.kty !== jwk.kty) return { ok: false, code: 'key-unsupported' }
   const publicKey = coordinates(jwk, { backend, bytes: curve.coordinateBytes, count: curve.kty === 'EC' ? 2 : 1 })
@@ -140,6 +146,8 @@ function readRsa(jwk: Jwk, backend: Backend, kid = jwk.kid): Result<{ readonly k
   const malformed = { ok: false, code: 'key-malformed' } as const
   const { rsa } = backend
   if (rsa === undefined) return { ok: false, code: 'key-unavailable' }
+  // RFC 7518 §6.3.2.7: a key of more than two primes must not be used by who does not know them.
+  if (Object.hasOwn(jwk, 'oth')) return { ok: false, code: 'key-unsupported' }
   const { n, e, d } = jwk
   const [modulus, exponent] = [backend.fromBase64url(n ?? ''), backend.fromBase64url(e ?? '')]
   if (n === undefined || e === undefined || modulus === undefined || exponent === undefined) return malformed
@@ -170,6 +178,43 @@ function readRsa(jwk: Jwk, backend: Backend, kid = jwk.kid): Result<{ readonly k
         kty: 'RSA',
         crv: undefined,
         secret: d !== undefined,
+        secretBytes: undefined,
+        thumbprint: thumbprint(bare),
+        publicJwk: kid === undefined ? bare : { ...bare, kid },
+      },
+    ),
+  }
+}
+
+// RFC 9964 §3: `alg` says all about the octets of `pub` and `priv`.
+function readAlgorithmPair(
+  jwk: Jwk,
+  backend: Backend,
+  { kid = jwk.kid, extensions = [] }: ImportOptions,
+): Result<{ readonly key: Key }, KeyCode> {
+  const { alg } = jwk
+  if (alg === undefined) return { ok: false, code: 'key-malformed' }
+  if (signatureAlgorithms.get(alg)?.kty !== 'AKP') return { ok: false, code: 'key-unsupported' }
+  const scheme = extensions.map(({ algorithms }) => algorithms[alg]).find((one) => one !== undefined)
+  if (scheme === undefined) return { ok: false, code: 'key-unavailable' }
+  const publicKey = backend.fromBase64url(jwk.pub ?? '')
+  const privateKey = jwk.priv === undefined ? undefined : backend.fromBase64url(jwk.priv)
+  const verifying = publicKey === undefined ? undefined : scheme.importPublic(publicKey)
+  const isMixed = jwk.d !== undefined || jwk.k !== undefined || jwk.x !== undefined
+  if (publicKey === undefined || verifying === undefined || isMixed) return { ok: false, code: 'key-malformed' }
+  if (jwk.priv !== undefined && (privateKey === undefined || !fits(scheme.publicOf(privateKey), publicKey)))
+    return { ok: false, code: 'key-malformed' }
+  const signing = privateKey === undefined ? undefined : scheme.importPrivate(privateKey, publicKey)
+  const bare: Jwk = { kty: 'AKP', alg, pub: backend.base64url(publicKey) }
+  return {
+    ok: true,
+    key: makeKey(
+      { backend, scheme, verifying, signing },
+      {
+        ...describe(jwk, kid),
+        kty: 'AKP',
+        crv: undefined,
+        secret: privateKey !== undefined,
         secretBytes: undefined,
         thumbprint: thumbprint(bare),
         publicJwk: kid === undefined ? bare : { ...bare, kid },
@@ -254,7 +299,7 @@ function isJwk(value: unknown): value is Jwk {
   // Every member is checked before it is used.
   const jwk = value as { readonly [name: string]: unknown }
   if (typeof jwk['kty'] !== 'string') return false
-  for (const name of ['kid', 'alg', 'use', 'crv', 'x', 'y', 'd', 'k', 'n', 'e', 'p', 'q', 'dp', 'dq', 'qi']) {
+  for (const name of ['kid', 'alg', 'use', 'crv', 'x', 'y', 'd', 'k', 'n', 'e', 'p', 'q', 'dp', 'dq', 'qi', 'pub', 'priv']) {
     if (jwk[name] !== undefined && typeof jwk[name] !== 'string') return false
   }
   const ops = jwk['key_ops']
