@@ -43,7 +43,7 @@ test('RFC 7515 A.2 is made again, character by character', () => {
 
 test('A.5 is read only by who asks for it', () => {
   const { jws, payload } = examples.find(({ name }) => name === 'A.5 unsecured') ?? { jws: '', payload: '' }
-  expect(openJwm(jws)).toEqual({ ok: false, code: 'alg-not-allowed' })
+  expect(openJwm(jws)).toMatchObject({ ok: false, code: 'alg-not-allowed' })
   expect(openJwm(jws, { algorithms: { jws: ['none'] } })).toMatchObject({
     ok: true,
     payload: utf8(payload),

@@ -54,6 +54,9 @@ const rows: readonly Row[] = [
 ]
 const byWire: ReadonlyMap<string, Row> = new Map(rows.map((row) => [row.wire, row]))
 
+/** The names on the wire of the attributes that the draft registers. */
+export const attributeNames: ReadonlySet<string> = new Set(byWire.keys())
+
 /** The UTF-8 octets of the JSON text that gets signed. Throws `ERR_JWM_ATTRIBUTES_MALFORMED`. */
 export function encodeAttributes(attributes: Attributes): Uint8Array {
   const wire: { [name: string]: Json } = {}
@@ -117,6 +120,28 @@ export function isExpired(
   return attributes.expiry !== undefined && attributes.expiry * 1000 + skewMs <= nowMs
 }
 
+/**
+ * The names of `object` that may collide with those of others (draft-looker-jwm-01 §3.13, §3.14): neither registered, nor
+ * a URI, a UUID, an OID or a domain name.
+ */
+export function privateNames(object: JsonObject): readonly string[] {
+  return Object.keys(object).filter((name) => !attributeNames.has(name) && !isCollisionResistant(name))
+}
+
+/**
+ * Whether an attribute such as `reply_url` may be called: an absolute URL of one of `schemes` with a host. Whether the
+ * host is one to call is the caller's to decide; the draft's StringOrURI would let any text through (§3.11).
+ */
+export function isReplyUrl(value: string, schemes: readonly string[] = ['https', 'http', 'wss', 'ws']): boolean {
+  const [, scheme = '', host = ''] = /^([A-Za-z][A-Za-z0-9+.-]*):\/\/([^/?#]*)/.exec(value) ?? []
+  // A user part names another host to a hasty reader; only a host and a port are left.
+  return (
+    schemes.includes(scheme.toLowerCase()) &&
+    /^(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+)(?::\d{1,5})?$/.test(host) &&
+    isStringOrUri(value)
+  )
+}
+
 function isOfKind(value: Json, kind: Kind): boolean {
   switch (kind) {
     case 'uri':
@@ -138,6 +163,13 @@ const uri = /^[A-Za-z][A-Za-z0-9+.-]*:(?:[A-Za-z0-9._~:/?#[\]@!$&'()*+,;=-]|%[0-
 
 function isStringOrUri(value: unknown): boolean {
   return typeof value === 'string' && (!value.includes(':') || uri.test(value))
+}
+
+// RFC 7519 §2: domain names, object identifiers and UUIDs are allocated so that they do not collide.
+const allocated = /^(?:[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+(?:[/:].*)?|[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12})$/
+
+function isCollisionResistant(name: string): boolean {
+  return allocated.test(name) || (name.includes(':') && uri.test(name))
 }
 
 function isJson(value: unknown, depth: number): boolean {

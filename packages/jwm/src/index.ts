@@ -9,6 +9,8 @@ export {
   decodeAttributes,
   encodeAttributes,
   isExpired,
+  isReplyUrl,
+  privateNames,
 } from './attributes.ts'
 export {
   type BinaryCode,
@@ -23,6 +25,7 @@ export {
   writeBinary,
   writeCut,
 } from './binary.ts'
+export { type CountersignCode, type CountersignOptions, countersignJwm } from './countersign.ts'
 export {
   type DecryptResult,
   decryptEnvelope,
@@ -39,14 +42,17 @@ export {
 export { JwmError, type JwmErrorCode } from './errors.ts'
 export { inspectJwm, type ShownLayer } from './inspect.ts'
 export { type JwmLimits, jwmLimits } from './limits.ts'
-export { type JwmForm, type MadeJwm, type MakeCode, type MakeOptions, makeJwm } from './make.ts'
+export { type MakeCode, type MakeOptions, makeJwm } from './make.ts'
 export {
-  type AllowList,
   type Layer,
   type OpenCode,
   type OpenedJwm,
+  type OpenFailure,
   type OpenJwmOptions,
   openJwm,
   type SignatureLayer,
 } from './open.ts'
+export type { AllowList, JwmOrder, JwmOrigin, JwmPolicy, PolicyCode, Proved } from './policy.ts'
+export { type JwmProfileName, jwmProfiles } from './profiles.ts'
 export { readSigned, type Signed, type SignedCode, signMessage, type VerifiedCode, verifySigned } from './signed.ts'
+export { type JwmForm, type MadeJwm, toXmlText } from './write.ts'

@@ -1,13 +1,16 @@
 /**
  * Free composition, opening (draft-looker-jwm-01 §6.2): walks the layers of a message in any serialization and reports
- * what was proved: who encrypted to which key, which signatures held, whether the content key was committed to.
- * Any failing step refuses the whole; nothing of the content comes out then.
+ * what was proved. Any failing step, and any demand of the policy that does not hold, refuses the whole; nothing of the
+ * content comes out then.
  * @module
  */
 import { type JsonErrorCode, type JsonObject, parseJsonObject, type Result } from '@parley/core'
 import {
+  type DecryptionCause,
   type JoseObject,
+  type Jwe,
   type JweCode,
+  type Jws,
   type JwsCode,
   type Key,
   openJwe,
@@ -19,24 +22,30 @@ import { attributesOf } from './attributes.ts'
 import { type BinaryCode, isBinary, readBinary } from './binary.ts'
 import { isJwm } from './content-type.ts'
 import { type JwmLimits, jwmLimits } from './limits.ts'
+import {
+  type AllowList,
+  allowedAt,
+  type Evidence,
+  type JwmPolicy,
+  judge,
+  needsEvery,
+  type PolicyCode,
+  type Proved,
+  prove,
+} from './policy.ts'
+import { type JwmProfileName, profileNamed } from './profiles.ts'
+import { areReplicas } from './replicate.ts'
 
-/** The algorithms that are taken, per kind; an absent list takes all of the tables but "none". */
-export type AllowList = {
-  readonly jws?: readonly string[]
-  readonly jwe?: readonly string[]
-  readonly enc?: readonly string[]
-}
-
-export type OpenJwmOptions = {
+/** What there is to open with, and what is demanded beside the named profile. */
+export type OpenJwmOptions = JwmPolicy & {
   /** Private and symmetric keys to decrypt with. */
   readonly keys?: readonly Key[]
-  /** Public keys to verify with. */
+  /** Public and symmetric keys to verify with. */
   readonly verifyKeys?: readonly Key[]
-  /** Every signature of a layer must hold (the default), or one. */
-  readonly require?: 'all' | 'any'
-  /** Refuse a message that bears no signature that held. */
-  readonly requireSignature?: boolean
-  readonly algorithms?: AllowList
+  /** A named configuration, whose demands hold beside the others given here. */
+  readonly profile?: JwmProfileName
+  /** The payload of an outermost signature that came without it. */
+  readonly payload?: Uint8Array
   readonly limits?: JwmLimits
 }
 
@@ -50,6 +59,10 @@ export type Layer =
       readonly enc: string
       readonly kid: string | undefined
       readonly header: JsonObject
+      /** The position of the recipient that was opened. */
+      readonly recipient: number
+      /** The maker's data that was authenticated beside the content. */
+      readonly aad: Uint8Array | undefined
     }
   | { readonly kind: 'jws'; readonly signatures: readonly SignatureLayer[] }
 
@@ -61,6 +74,7 @@ export type OpenedJwm = {
   readonly committed: boolean
   /** The outermost first. An outer signature does not make its signer the author of what is encrypted inside. */
   readonly layers: readonly Layer[]
+  readonly proved: Proved
 }
 
 export type OpenCode =
@@ -68,36 +82,81 @@ export type OpenCode =
   | BinaryCode
   | JweCode
   | JwsCode
+  | PolicyCode
   | 'content-type-conflict'
   | 'nesting-too-deep'
-  | 'signature-required'
+  | 'nested-unencoded'
   | 'attributes-malformed'
+  | 'attributes-differ'
+
+/** Why a message was not taken. */
+export type OpenFailure = {
+  readonly ok: false
+  /** For this end alone: what differs with the keys tells a stranger about them. */
+  readonly code: OpenCode
+  /** Why a decryption failed, where that is known. */
+  readonly cause?: DecryptionCause
+  /** For the other end: the same whatever happened. */
+  readonly opaque: 'not-accepted'
+}
 
 /** Opens a message in any serialization. */
-export function openJwm(input: string | Uint8Array | JsonObject, options: OpenJwmOptions = {}): Result<OpenedJwm, OpenCode> {
+export function openJwm(
+  input: string | Uint8Array | JsonObject,
+  options: OpenJwmOptions = {},
+): ({ readonly ok: true } & OpenedJwm) | OpenFailure {
+  const opened = open(input, options)
+  return opened.ok ? opened : { ...opened, opaque: 'not-accepted' }
+}
+
+type Refusal = { readonly ok: false; readonly code: OpenCode; readonly cause?: DecryptionCause }
+
+function open(input: string | Uint8Array | JsonObject, options: OpenJwmOptions): ({ readonly ok: true } & OpenedJwm) | Refusal {
   const limits = options.limits ?? jwmLimits
-  const layers: Layer[] = []
+  const named = options.profile === undefined ? undefined : profileNamed(options.profile)
+  const policies: readonly JwmPolicy[] = named === undefined ? [options] : [named, options]
+  const layersMax = Math.min(limits.layersMax, options.layersMax ?? limits.layersMax)
+  const everySignature = needsEvery(options, named)
+  const steps: Step[] = []
   let current = input
-  let committed = true
-  for (;;) {
-    if (layers.length >= limits.layersMax) return { ok: false, code: 'nesting-too-deep' }
+  let inside: Step | undefined
+  do {
+    if (steps.length >= layersMax) return { ok: false, code: 'nesting-too-deep' }
     const read = readJwm(current, limits)
     if (!read.ok) return read
-    const step = read.kind === 'jwe' ? openLayer(read.jwe, options) : verifyLayer(read.jws, options)
+    const allowed = allowedAt(steps.length, policies)
+    const aside = steps.length === 0 ? options.payload : undefined
+    if (aside !== undefined && read.kind === 'jwe') return { ok: false, code: 'serialization-malformed' }
+    const step: ({ readonly ok: true } & Step) | Refusal =
+      read.kind === 'jwe'
+        ? openLayer(read.jwe, { keys: options.keys ?? [], allowed, limits })
+        : verifyLayer(read.jws, { keys: options.verifyKeys ?? [], allowed, limits, everySignature, aside })
     if (!step.ok) return step
-    layers.push(step.layer)
-    committed &&= step.committed
-    if (step.nested) {
-      current = step.content
-      continue
-    }
-    const isSigned = layers.some((layer) => layer.kind === 'jws' && layer.signatures.some(({ verified }) => verified))
-    if (options.requireSignature === true && !isSigned) return { ok: false, code: 'signature-required' }
-    const object = objectOf(step.content, limits)
-    if (!object.ok) return object
-    const isEncrypted = layers.some(({ kind }) => kind === 'jwe')
-    return { ok: true, payload: step.content, object: object.object, committed: isEncrypted && committed, layers }
+    // RFC 7797 §7: unencoded payloads are not for nesting, neither as the outer layer nor as the inner one.
+    if (step.unencoded && (step.nested || steps.length > 0)) return { ok: false, code: 'nested-unencoded' }
+    steps.push(step)
+    current = step.content
+    inside = step
+  } while (inside.nested)
+  return settle(inside.content, { steps, policies, limits })
+}
+
+type SettleOptions = { readonly steps: readonly Step[]; readonly policies: readonly JwmPolicy[]; readonly limits: JwmLimits }
+
+/** Reads the attributes and judges the whole. */
+function settle(payload: Uint8Array, { steps, policies, limits }: SettleOptions): ({ readonly ok: true } & OpenedJwm) | Refusal {
+  const read = objectOf(payload, limits)
+  if (!read.ok) return read
+  const { object } = read
+  const headers = steps.flatMap((step) => step.headers)
+  if (object !== undefined && !headers.every((header) => areReplicas(header, object)))
+    return { ok: false, code: 'attributes-differ' }
+  const proved = prove(steps, object, policies)
+  for (const policy of policies) {
+    const code = judge(policy, proved, { evidence: steps, object })
+    if (code !== undefined) return { ok: false, code }
   }
+  return { ok: true, payload, object, committed: proved.committed, layers: steps.map(({ layer }) => layer), proved }
 }
 
 /** Reads one layer in whatever serialization it is. */
@@ -110,41 +169,73 @@ export function readJwm(
   return read.ok ? { ok: true, kind: 'jwe', jwe: read.jwe } : read
 }
 
-type Step = { readonly layer: Layer; readonly content: Uint8Array; readonly nested: boolean; readonly committed: boolean }
-type JweOf = Extract<JoseObject, { readonly kind: 'jwe' }>['jwe']
-type JwsOf = Extract<JoseObject, { readonly kind: 'jws' }>['jws']
-
-function openLayer(jwe: JweOf, { keys = [], algorithms, limits = jwmLimits }: OpenJwmOptions): Result<Step, OpenCode> {
-  const opened = openJwe(jwe, { keys, limits: limits.jose, ...allowFor(algorithms) })
-  // The cause stays inside: whatever went wrong with a secret looks the same from outside.
-  if (!opened.ok) return { ok: false, code: opened.code }
-  const { alg, enc, key, protectedHeader, plaintext, committed } = opened
-  // What an entry's header claims is not authenticated: the report names the key that was used.
-  const layer: Layer = { kind: 'jwe', alg, enc, kid: key.kid ?? key.thumbprint, header: protectedHeader }
-  return { ok: true, layer, content: plaintext, nested: isJwm(protectedHeader['cty']), committed }
+type Step = Evidence & {
+  readonly layer: Layer
+  readonly content: Uint8Array
+  readonly nested: boolean
+  readonly unencoded: boolean
+  /** Where attributes may be replicated. */
+  readonly headers: readonly JsonObject[]
 }
+
+type LayerOptions = { readonly keys: readonly Key[]; readonly allowed: AllowList; readonly limits: JwmLimits }
+
+function openLayer(jwe: Jwe, { keys, allowed, limits }: LayerOptions): ({ readonly ok: true } & Step) | Refusal {
+  const opened = openJwe(jwe, {
+    keys,
+    limits: limits.jose,
+    ...(allowed.jwe === undefined ? {} : { algorithms: allowed.jwe }),
+    ...(allowed.enc === undefined ? {} : { contentAlgorithms: allowed.enc }),
+  })
+  if (!opened.ok) return opened
+  const { alg, enc, key, protectedHeader, plaintext, committed, recipient, aad } = opened
+  const others = [jwe.unprotected, jwe.recipients[recipient]?.header].filter((header) => header !== undefined)
+  return {
+    ok: true,
+    kind: 'jwe',
+    keys: [key],
+    unsecured: false,
+    committed,
+    types: [protectedHeader['typ']],
+    // What an entry's header claims is not authenticated: the report names the key that was used.
+    layer: { kind: 'jwe', alg, enc, kid: key.kid ?? key.thumbprint, header: protectedHeader, recipient, aad },
+    content: plaintext,
+    nested: isJwm(protectedHeader['cty']),
+    unencoded: false,
+    headers: [protectedHeader, ...others],
+  }
+}
+
+type VerifyLayerOptions = LayerOptions & { readonly everySignature: boolean; readonly aside: Uint8Array | undefined }
 
 function verifyLayer(
-  jws: JwsOf,
-  { verifyKeys = [], require = 'all', algorithms, limits = jwmLimits }: OpenJwmOptions,
-): Result<Step, OpenCode> {
-  const allowed = algorithms?.jws === undefined ? {} : { algorithms: algorithms.jws }
-  const verified = verifyJws(jws, { keys: verifyKeys, require, limits: limits.jose, ...allowed })
+  jws: Jws,
+  { keys, allowed, limits, everySignature, aside }: VerifyLayerOptions,
+): ({ readonly ok: true } & Step) | Refusal {
+  const verified = verifyJws(jws, {
+    keys,
+    require: everySignature ? 'all' : 'any',
+    limits: limits.jose,
+    ...(aside === undefined ? {} : { payload: aside }),
+    ...(allowed.jws === undefined ? {} : { algorithms: allowed.jws }),
+  })
   if (!verified.ok) return verified
-  const signatures = verified.signatures.map(({ alg, kid, verified }) => ({ alg, kid, verified }))
-  const nested = verified.signatures.map(({ protectedHeader }) => isJwm(protectedHeader['cty']))
+  const { signatures, payload } = verified
+  const nested = signatures.map(({ protectedHeader }) => isJwm(protectedHeader['cty']))
   // draft-looker-jwm-01 §6.2 speaks of one header; several must agree on what they cover.
   if (new Set(nested).size > 1) return { ok: false, code: 'content-type-conflict' }
-  return { ok: true, layer: { kind: 'jws', signatures }, content: verified.payload, nested: nested[0] === true, committed: true }
-}
-
-function allowFor(algorithms: AllowList | undefined): {
-  readonly algorithms?: readonly string[]
-  readonly contentAlgorithms?: readonly string[]
-} {
   return {
-    ...(algorithms?.jwe === undefined ? {} : { algorithms: algorithms.jwe }),
-    ...(algorithms?.enc === undefined ? {} : { contentAlgorithms: algorithms.enc }),
+    ok: true,
+    kind: 'jws',
+    keys: signatures.flatMap(({ key }) => (key === undefined ? [] : [key])),
+    unsecured: signatures.every(({ alg }) => alg === 'none'),
+    committed: true,
+    types: signatures.map(({ protectedHeader }) => protectedHeader['typ']),
+    layer: { kind: 'jws', signatures: signatures.map(({ alg, kid, verified: held }) => ({ alg, kid, verified: held })) },
+    content: payload,
+    nested: nested[0] === true,
+    unencoded: signatures.some(({ protectedHeader }) => protectedHeader['b64'] === false),
+    headers: [],
   }
 }
 
