@@ -27,9 +27,11 @@ export type {
 export { commitment, commitmentName } from './commitment.ts'
 export { JoseError, type JoseErrorCode } from './errors.ts'
 export { type HeaderCode, type ProtectedHeader, readProtectedOctets } from './header.ts'
+export { type HeaderKeyOptions, headerCertificates, headerKey } from './header-key.ts'
 export { type Jwe, type JweRecipient, type Recipient, type SealOptions, sealJwe } from './jwe.ts'
 export { type DecryptionCause, type JweCode, type OpenedJwe, type OpenOptions, type OpenResult, openJwe } from './jwe-open.ts'
-export { generateKey, type Jwk, type KeyKind, publicJwk, thumbprint } from './jwk.ts'
+export { generateKey, type Jwk, type KeyKind, publicJwk, readThumbprintUri, thumbprint, thumbprintUri } from './jwk.ts'
+export { type IgnoredKey, type JwkSetCode, type ReadJwkSetOptions, readJwkSet } from './jwk-set.ts'
 export {
   addSignature,
   detachPayload,
@@ -48,6 +50,18 @@ export {
 } from './jws.ts'
 export { type ImportOptions, importKey, type Key, type KeyCode, type KeyExtension, readKey } from './key.ts'
 export { type JoseLimits, joseLimits } from './limits.ts'
+export { importPassword, type PasswordAlgorithm } from './password.ts'
+export {
+  type JwkAttribute,
+  type OpenJwkCode,
+  type OpenJwkOptions,
+  type OpenJwkSetOptions,
+  openJwk,
+  openJwkSet,
+  type SealJwkOptions,
+  sealJwk,
+  sealJwkSet,
+} from './sealed-jwk.ts'
 export {
   type JoseObject,
   readCompactJws,
@@ -61,4 +75,5 @@ export {
   toGeneralJws,
   toUrlSafe,
 } from './serialization.ts'
+export { joinFlattened, joinGeneral, type SplitCode, splitGeneral } from './split.ts'
 export { type AeadOpenOptions, type AeadSealOptions, aeadOpen, aeadSeal, sha256, unwrapKey, wrapKey } from './symmetric.ts'

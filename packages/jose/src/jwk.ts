@@ -58,6 +58,19 @@ export function thumbprint(jwk: Jwk): string {
   return defaultBackend.base64url(defaultBackend.sha256(utf8(`{${parts.join(',')}}`)))
 }
 
+const thumbprintUriPrefix = 'urn:ietf:params:oauth:jwk-thumbprint:sha-256:'
+
+/** The thumbprint of a key as a URI (RFC 9278). */
+export function thumbprintUri(jwk: Jwk): string {
+  return `${thumbprintUriPrefix}${thumbprint(jwk)}`
+}
+
+/** The thumbprint that a URI names, or `undefined` when it is none of SHA-256. */
+export function readThumbprintUri(uri: string): string | undefined {
+  const value = uri.startsWith(thumbprintUriPrefix) ? uri.slice(thumbprintUriPrefix.length) : ''
+  return defaultBackend.fromBase64url(value)?.length === 32 ? value : undefined
+}
+
 /** Makes a private or symmetric key out of `random`. Asymmetric keys get their thumbprint as `kid`. */
 export function generateKey(kind: KeyKind, options: { readonly random: Random; readonly backend?: Backend }): Jwk {
   const backend = options.backend ?? defaultBackend

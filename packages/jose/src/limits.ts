@@ -20,6 +20,12 @@ export type JoseLimits = {
   readonly passwordIterationsMax: number
   /** Signature verifications tried for one object. */
   readonly verificationsMax: number
+  /** A JWK or a JWK Set. Preparing a large private RSA key costs a tenth of a second: what fits in here costs about one. */
+  readonly keysBytesMax: number
+  /** Keys of a JWK Set. */
+  readonly keysMax: number
+  /** Certificates of a header's `x5c`. */
+  readonly certificatesMax: number
 }
 
 /** The defaults; each can be lowered or raised where an object is read. */
@@ -33,4 +39,7 @@ export const joseLimits: JoseLimits = {
   decryptionsMax: 8,
   passwordIterationsMax: 1_000_000,
   verificationsMax: 256,
+  keysBytesMax: 64 * 1024,
+  keysMax: 256,
+  certificatesMax: 16,
 }
