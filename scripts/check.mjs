@@ -13,7 +13,7 @@ const steps = [
   ['types of the tests', ['tsc', ['-p', 'test/tsconfig.json']]],
   ['the repository itself', tests('test/repo/', '--exclude', 'test/repo/pack.test.ts', '--exclude', 'test/repo/bundle.test.ts')],
   ['unit tests on the sources', tests('packages/', 'protocols/')],
-  ['vectors and interoperation', tests('test/vectors/', 'test/interop/')],
+  ['vectors and interoperation', tests('test/vectors/', 'test/interop/', 'test/jwm/')],
   ['programs, in processes', tests('apps/', 'test/e2e/', 'examples/')],
   ['packed packages in an empty folder', tests('test/repo/pack.test.ts')],
   ['publint and attw', lintPacked],
