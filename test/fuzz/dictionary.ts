@@ -63,7 +63,16 @@ const named: { readonly [name: string]: readonly unknown[] } = {
   x5t: [zeros(27)],
 }
 
-export const headerNames: readonly string[] = [...Object.keys(named), '__proto__', 'constructor', 'note', '']
+export const headerNames: readonly string[] = [
+  ...Object.keys(named),
+  '__proto__',
+  'constructor',
+  'note',
+  'id',
+  'type',
+  'from',
+  '',
+]
 
 /** A value for a header member: mostly one that somebody could mean. */
 export function valueFor(name: string, random: SimRandom): Tree {

@@ -46,7 +46,7 @@ export const open: Opener = (door, { parts, detached }, reader) => {
     const read = readCut(octets(first), octets(second), limits)
     return read.ok ? openObject({ kind: 'jwe', jwe: read.jwe }, reader, undefined) : read
   }
-  if (door === 'jwm') return openLayers(first, reader)
+  if (door === 'jwm') return openLayers(first, reader, aside)
   const read = first instanceof Uint8Array && isBinary(first) ? readBinary(first, limits) : readJose(first, limits)
   if (!read.ok) return read
   return openObject('kind' in read ? read : { kind: 'jwe', jwe: read.jwe }, reader, aside)
@@ -87,7 +87,7 @@ function nameOf(key: Key | undefined, held: readonly Key[]): string {
   return key !== undefined && held.includes(key) ? (key.kid ?? '') : 'a stranger'
 }
 
-function openLayers(input: string | Uint8Array, { open, verify, require }: Reader): Outcome {
+function openLayers(input: string | Uint8Array, { open, verify, require }: Reader, payload: Uint8Array | undefined): Outcome {
   const parsed = typeof input === 'string' && input.startsWith('{') && input.length % 2 === 0 ? parseJsonObject(input) : undefined
   // Callers hand over parsed objects as well; texts that no strict parser takes stay texts.
   const given: string | Uint8Array | JsonObject = parsed?.ok === true ? parsed.value : input
@@ -96,16 +96,20 @@ function openLayers(input: string | Uint8Array, { open, verify, require }: Reade
     verifyKeys: verify,
     algorithms: { jwe: algorithms },
     limits: jwm,
+    ...(payload === undefined ? {} : { payload }),
     ...(require === undefined ? {} : { require }),
   })
   if (!opened.ok) return opened
   const layers = opened.layers.map((layer): Layer => {
-    if (layer.kind === 'jwe')
-      return { kind: 'jwe', opener: `${layer.kid} ${layer.alg}`, enc: layer.enc, header: JSON.stringify(layer.header) }
+    if (layer.kind === 'jwe') {
+      const { kid, alg, enc, header, aad } = layer
+      return { kind: 'jwe', opener: `${kid} ${alg}`, enc, header: JSON.stringify(header), aad: String(aad ?? '') }
+    }
     const held = layer.signatures.filter(({ verified }) => verified)
     return { kind: 'jws', signatures: held.map(({ kid, alg }) => ({ who: `${kid} ${alg}` })) }
   })
-  return { ok: true, payload: opened.payload, layers }
+  const { signedBy, passedOnBy } = opened.proved
+  return { ok: true, payload: opened.payload, layers, authors: signedBy, carriers: passedOnBy }
 }
 
 function openProfile(entry: Uint8Array, body: Uint8Array, { open, verify }: Reader): Outcome {

@@ -12,7 +12,7 @@ import type { Ring } from './keys.ts'
 import type { Mutant, Mutation } from './mutation.ts'
 import { octetMutations } from './octet-mutations.ts'
 import { structureMutations } from './structure-mutations.ts'
-import { type Outcome, thrown, verdict } from './verdict.ts'
+import { type Outcome, type Truth, thrown, verdict } from './verdict.ts'
 
 export type FuzzOptions = {
   readonly seed: number | string
@@ -72,18 +72,23 @@ export async function fuzz({ seed, inputs, corpus, ring, open, from = 0 }: FuzzO
     }
     const { outcome, ms } = attempt()
     // A machine that does something else in between is not the input's fault: the best of three counts.
-    const least = ms < slowestMs / 5 ? ms : Math.min(ms, attempt().ms, attempt().ms)
+    const least = ms <= slowest.ms ? ms : Math.min(ms, attempt().ms, attempt().ms)
     if (least > slowest.ms) slowest = { ms: least, label: `${subject.label}, ${change}` }
     const result = outcome.ok ? 'opened to the same' : outcome.code
     changes[change] = (changes[change] ?? 0) + 1
     outcomes[result] = (outcomes[result] ?? 0) + 1
-    const problem = verdict(outcome, [subject.truth, ...(mutant.truths ?? [])], mutant.must)
+    const problem = verdict(outcome, [subject.truth, ...(mutant.truths ?? []).flatMap(layersOf)], mutant.must)
     if (problem !== undefined && surprises.length < surprisesMax) {
       const parts = mutant.parts.map((part) => Buffer.from(part).toString('base64'))
       surprises.push({ input, label: `${subject.label} (${door})`, change, problem, parts })
     }
   }
   return { inputs, changes, outcomes, surprises, slowest, ms: performance.now() - started }
+}
+
+/** A message and what it is wrapped around: a payload that travels apart is an object too, and may be mixed in alone. */
+function layersOf(truth: Truth): Truth[] {
+  return truth.map((_, outer) => truth.slice(outer))
 }
 
 /** Opens every subject as it is: what is no surprise there is what the changes are measured by. */
@@ -177,9 +182,8 @@ function stack(subject: Subject, { random, donor, ring }: StackOptions): Mutant 
   return changed ? { parts, truths } : undefined
 }
 
-function doorsOf({ form, detached }: Subject): readonly Door[] {
-  if (form === 'cut' || form === 'profile') return [form]
-  return detached ? ['jose'] : ['jose', 'jwm']
+function doorsOf({ form }: Subject): readonly Door[] {
+  return form === 'cut' || form === 'profile' ? [form] : ['jose', 'jwm']
 }
 
 function doorOf(subject: Subject, random: SimRandom): Door {

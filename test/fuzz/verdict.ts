@@ -24,7 +24,14 @@ export type Layer =
   | { readonly kind: 'jws'; readonly signatures: readonly Signature[] }
 
 export type Outcome =
-  | { readonly ok: true; readonly payload: Uint8Array; readonly layers: readonly Layer[] }
+  | {
+      readonly ok: true
+      readonly payload: Uint8Array
+      readonly layers: readonly Layer[]
+      /** Whom a report names as authors of the content, and as those who passed it on, by `kid`. */
+      readonly authors?: readonly string[]
+      readonly carriers?: readonly string[]
+    }
   | { readonly ok: false; readonly code: string }
 
 /** One layer as it was made; `content` is what stands inside. */
@@ -57,6 +64,7 @@ type Code =
 // Of the documented unions those that a reader without further wishes can meet; the compiler knows no others.
 const codes: { readonly [code in Code]?: true } = {
   'alg-not-allowed': true,
+  'attributes-differ': true,
   'attributes-malformed': true,
   'binary-malformed': true,
   'content-type-conflict': true,
@@ -69,6 +77,7 @@ const codes: { readonly [code in Code]?: true } = {
   'key-unfit': true,
   'key-unknown': true,
   'limit-exceeded': true,
+  'nested-unencoded': true,
   'nesting-too-deep': true,
   'serialization-malformed': true,
   'signature-invalid': true,
@@ -96,7 +105,9 @@ export function thrown(error: unknown): Outcome {
   return { ok: false, code: `thrown ${error instanceof Error ? `${error.name}: ${error.message}` : String(error)}` }
 }
 
-function differs({ payload, layers }: Extract<Outcome, { ok: true }>, truth: Truth): string | undefined {
+type Open = Extract<Outcome, { readonly ok: true }>
+
+function differs({ payload, layers, authors = [], carriers = [] }: Open, truth: Truth): string | undefined {
   if (layers.length === 0) return 'opened without a layer'
   const innermost = truth[layers.length - 1]
   if (innermost === undefined) return 'more layers than were made'
@@ -107,7 +118,12 @@ function differs({ payload, layers }: Extract<Outcome, { ok: true }>, truth: Tru
     const problem = layer.kind === 'jwe' ? differsJwe(layer, made) : differsJws(layer, made)
     if (problem !== undefined) return problem
   }
-  return undefined
+  if (!authors.every((kid) => signersOf([innermost]).includes(kid))) return 'another author'
+  return carriers.every((kid) => signersOf(truth.slice(0, -1)).includes(kid)) ? undefined : 'another carrier'
+}
+
+function signersOf(layers: Truth): readonly string[] {
+  return layers.flatMap((layer) => (layer.kind === 'jws' ? layer.signatures.map(({ who }) => who.split(' ')[0] ?? '') : []))
 }
 
 function differsJwe(layer: Extract<Layer, { kind: 'jwe' }>, made: TrueLayer): string | undefined {
