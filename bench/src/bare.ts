@@ -30,10 +30,6 @@ export type Agreement = {
   readonly reading: (jwk: Jwk) => (epk: Jwk) => Buffer
 }
 
-const base = createPublicKey({
-  format: 'jwk',
-  key: { kty: 'OKP', crv: 'X25519', x: Buffer.from([9, ...Array<number>(31).fill(0)]).toString('base64url') },
-})
 const zeros = Buffer.alloc(32).toString('base64url')
 
 const x25519: Agreement = {
@@ -41,7 +37,7 @@ const x25519: Agreement = {
   ephemeral() {
     const d = randomBytes(32).toString('base64url')
     const privateKey = createPrivateKey({ format: 'jwk', key: { kty: 'OKP', crv: 'X25519', d, x: zeros } })
-    const x = diffieHellman({ privateKey, publicKey: base }).toString('base64url')
+    const { x = '' } = privateKey.export({ format: 'jwk' })
     return {
       epk: { kty: 'OKP', crv: 'X25519', x },
       agree: (publicKey) => diffieHellman({ privateKey, publicKey: publicKey as KeyObject }),

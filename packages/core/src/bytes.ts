@@ -70,6 +70,41 @@ export function base64url(bytes: Uint8Array): string {
   return text
 }
 
+// Two characters of base64url for each twelve bits.
+const pairs = new Uint16Array(4096)
+for (let i = 0; i < pairs.length; i++) pairs[i] = (alphabet.charCodeAt(i >> 6) << 8) | alphabet.charCodeAt(i & 63)
+
+/** Characters of base64url for so many octets. */
+export function base64urlLength(bytes: number): number {
+  return Math.ceil((bytes * 4) / 3)
+}
+
+/**
+ * Writes base64url without padding as ASCII octets into `target` and answers where it ends. For contents of many kilobytes
+ * this costs half of what a string in between does.
+ */
+export function writeBase64url(bytes: Uint8Array, target: Uint8Array, at: number): number {
+  const whole = bytes.length - (bytes.length % 3)
+  let to = at
+  for (let i = 0; i < whole; i += 3) {
+    const word = ((bytes[i] as number) << 16) | ((bytes[i + 1] as number) << 8) | (bytes[i + 2] as number)
+    const first = pairs[word >> 12] as number
+    const second = pairs[word & 4095] as number
+    target[to] = first >> 8
+    target[to + 1] = first
+    target[to + 2] = second >> 8
+    target[to + 3] = second
+    to += 4
+  }
+  return writeAscii(base64url(bytes.subarray(whole)), target, to)
+}
+
+/** Writes a text of ASCII characters into `target` and answers where it ends. */
+export function writeAscii(text: string, target: Uint8Array, at: number): number {
+  for (let i = 0; i < text.length; i++) target[at + i] = text.charCodeAt(i)
+  return at + text.length
+}
+
 /** Octets of canonical base64url, or `undefined`: padding, white space, other characters and unused bits are refused. */
 export function fromBase64url(text: string): Uint8Array | undefined {
   const tail = text.length % 4

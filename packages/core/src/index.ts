@@ -2,7 +2,20 @@
  * What every Parley package shares: ports, coded errors, limits, octets and identifiers. Depends on nothing.
  * @module
  */
-export { base64url, concat, equal, fromBase64url, fromUtf8, readU32, sortable, u32, utf8 } from './bytes.ts'
+export {
+  base64url,
+  base64urlLength,
+  concat,
+  equal,
+  fromBase64url,
+  fromUtf8,
+  readU32,
+  sortable,
+  u32,
+  utf8,
+  writeAscii,
+  writeBase64url,
+} from './bytes.ts'
 export {
   assert,
   CoreError,

@@ -77,6 +77,20 @@ export function joinJwsHeader(
   return joinHeader(isUnderstood ? others : protectedHeader, unprotected)
 }
 
+/**
+ * Joins the parts of one JWE header. `zip` says that the caller takes compressed content: then DEF is understood, in the
+ * protected header (RFC 7516 §4.1.3).
+ */
+export function joinJweHeader(
+  protectedHeader: JsonObject,
+  others: readonly (JsonObject | undefined)[],
+  { zip }: { readonly zip: boolean },
+): Result<{ readonly header: JsonObject }, HeaderCode> {
+  if (!zip || protectedHeader['zip'] !== 'DEF') return joinHeader(protectedHeader, ...others)
+  const { zip: _, ...rest } = protectedHeader
+  return joinHeader(rest, ...others)
+}
+
 /** Whether the payload is signed as it is, without base64url (RFC 7797). */
 export function isUnencoded(protectedHeader: JsonObject): boolean {
   return protectedHeader['b64'] === false && Object.hasOwn(protectedHeader, 'b64')

@@ -29,11 +29,22 @@ export { JoseError, type JoseErrorCode } from './errors.ts'
 export { type HeaderCode, type ProtectedHeader, readProtectedOctets } from './header.ts'
 export { type HeaderKeyOptions, headerCertificates, headerKey } from './header-key.ts'
 export { type Jwe, type JweRecipient, type Recipient, type SealOptions, sealJwe } from './jwe.ts'
-export { type DecryptionCause, type JweCode, type OpenedJwe, type OpenOptions, type OpenResult, openJwe } from './jwe-open.ts'
+
+export {
+  type DecryptionCause,
+  type JweCode,
+  type OpenedJwe,
+  type OpenOptions,
+  type OpenResult,
+  openJwe,
+  openJweAsync,
+} from './jwe-open.ts'
 export { generateKey, type Jwk, type KeyKind, publicJwk, readThumbprintUri, thumbprint, thumbprintUri } from './jwk.ts'
 export { type IgnoredKey, type JwkSetCode, type ReadJwkSetOptions, readJwkSet } from './jwk-set.ts'
+
 export {
   addSignature,
+  addSignatureAsync,
   detachPayload,
   type Jws,
   type JwsCode,
@@ -43,13 +54,28 @@ export {
   type Signer,
   type SignOptions,
   signCompact,
+  signCompactAsync,
+  signCompactOctets,
+  signCompactOctetsAsync,
   signJws,
+  signJwsAsync,
   unsecuredJws,
   type VerifyOptions,
   verifyJws,
 } from './jws.ts'
-export { type ImportOptions, importKey, type Key, type KeyCode, type KeyExtension, readKey } from './key.ts'
+export {
+  type ImportOptions,
+  importKey,
+  type Key,
+  type KeyCode,
+  type KeyExtension,
+  type OpaqueOperations,
+  readKey,
+} from './key.ts'
 export { type JoseLimits, joseLimits } from './limits.ts'
+
+export { opaqueKey } from './opaque.ts'
+
 export { importPassword, type PasswordAlgorithm } from './password.ts'
 export {
   type JwkAttribute,
@@ -62,6 +88,7 @@ export {
   sealJwk,
   sealJwkSet,
 } from './sealed-jwk.ts'
+
 export {
   type JoseObject,
   readCompactJws,

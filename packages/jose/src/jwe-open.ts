@@ -13,11 +13,12 @@ import {
 } from './algorithms.ts'
 import { commitment, commitmentName } from './commitment.ts'
 import { openContent } from './content.ts'
-import { type HeaderCode, joinHeader, object, text } from './header.ts'
+import { type HeaderCode, joinJweHeader, object, text } from './header.ts'
 import { additionalData, type Jwe, type JweRecipient, passwordKey } from './jwe.ts'
 import { concatKdf } from './kdf.ts'
 import { fitsEncryption, type Key, materialOf } from './key.ts'
 import { type JoseLimits, joseLimits } from './limits.ts'
+import { run, runAsync, type Steps } from './steps.ts'
 
 export type JweCode = HeaderCode | 'jwe-malformed' | 'alg-not-allowed' | 'key-unknown' | 'key-unfit' | 'decryption-failed'
 
@@ -30,6 +31,8 @@ export type OpenOptions = {
   readonly algorithms?: readonly string[]
   /** The `enc` values that are taken; by default all of the table. */
   readonly contentAlgorithms?: readonly string[]
+  /** Takes compressed content (`zip` DEF), within `inflatedBytesMax`; by default it is refused. */
+  readonly zip?: boolean
   /** Try the keys whatever `kid` says: the caller has found them by it. */
   readonly anyKid?: boolean
   readonly limits?: JoseLimits
@@ -55,6 +58,15 @@ export type OpenResult =
 
 /** Decrypts with the first of `keys` that fits a recipient and succeeds. */
 export function openJwe(jwe: Jwe, options: OpenOptions): OpenResult {
+  return run(openSteps(jwe, options))
+}
+
+/** The same with keys that may answer later. */
+export function openJweAsync(jwe: Jwe, options: OpenOptions): Promise<OpenResult> {
+  return runAsync(openSteps(jwe, options))
+}
+
+function* openSteps(jwe: Jwe, options: OpenOptions): Steps<OpenResult> {
   const limits = options.limits ?? joseLimits
   if (jwe.recipients.length > limits.recipientsMax) return { ok: false, code: 'limit-exceeded' }
   let worst: Problem = { code: 'jwe-malformed', weight: 0 }
@@ -65,7 +77,7 @@ export function openJwe(jwe: Jwe, options: OpenOptions): OpenResult {
   }
   for (const [i, recipient] of jwe.recipients.entries()) {
     if (recipient === undefined) continue
-    const outcome = openOne(jwe, recipient, { options, budget })
+    const outcome = yield* openOne(jwe, recipient, { options, budget })
     if (outcome.opened !== undefined) return { ok: true, ...outcome.opened, recipient: i }
     if (outcome.problem.weight > worst.weight) worst = outcome.problem
   }
@@ -80,7 +92,7 @@ type Outcome =
   | { readonly opened?: undefined; readonly problem: Problem }
 type OneOptions = { readonly options: OpenOptions; readonly budget: Budget }
 
-function openOne(jwe: Jwe, recipient: JweRecipient, { options, budget }: OneOptions): Outcome {
+function* openOne(jwe: Jwe, recipient: JweRecipient, { options, budget }: OneOptions): Steps<Outcome> {
   const { keys, anyKid = false } = options
   const alone = jwe.recipients.length === 1
   const kid = recipient.header?.['kid'] ?? jwe.protected.header['kid'] ?? jwe.unprotected?.['kid']
@@ -102,12 +114,14 @@ function openOne(jwe: Jwe, recipient: JweRecipient, { options, budget }: OneOpti
       budget.iterations -= iterationsOf(header)
       if (budget.iterations < 0) return { problem: { code: 'limit-exceeded', weight: 7 } }
     }
-    const result = decryptWith(key, { jwe, recipient, header, row, content })
+    const result = yield* decryptWith(key, { jwe, recipient, header, row, content })
     if (result.triedContent) budget.decryptions--
     if (result.plaintext !== undefined) {
-      const { committed, plaintext } = result
+      const { committed } = result
+      const inflated = inflate(jwe, result.plaintext, { key, limits: options.limits ?? joseLimits })
+      if (!inflated.ok) return { problem: { code: inflated.code, weight: 8 } }
       const opened = {
-        plaintext,
+        plaintext: inflated.plaintext,
         key,
         alg: row.alg,
         enc: content.enc,
@@ -127,9 +141,9 @@ type Checked = { readonly header: JsonObject; readonly row: KeyManagementAlgorit
 function checkHeader(
   jwe: Jwe,
   recipient: JweRecipient,
-  { algorithms, contentAlgorithms: allowed }: OpenOptions,
+  { algorithms, contentAlgorithms: allowed, zip = false }: OpenOptions,
 ): Result<Checked, JweCode> {
-  const joined = joinHeader(jwe.protected.header, jwe.unprotected, recipient.header)
+  const joined = joinJweHeader(jwe.protected.header, [jwe.unprotected, recipient.header], { zip })
   if (!joined.ok) return joined
   const { header } = joined
   const alg = text(header, 'alg')
@@ -168,9 +182,9 @@ type Decrypted = {
   | { readonly plaintext?: undefined; readonly cause: DecryptionCause }
 )
 
-function decryptWith(key: Key, { jwe, recipient, header, row, content }: DecryptOptions): Decrypted {
+function* decryptWith(key: Key, { jwe, recipient, header, row, content }: DecryptOptions): Steps<Decrypted> {
   const { backend } = materialOf(key)
-  const found = contentKey(key, { recipient, header, row, content })
+  const found = yield* contentKey(key, { recipient, header, row, content })
   const claimed = jwe.protected.header[commitmentName]
   const cek = found.cek
   // A content key that was there before the message is not committed to, and a claim that it is is false.
@@ -196,6 +210,20 @@ function decryptWith(key: Key, { jwe, recipient, header, row, content }: Decrypt
   return plaintext === undefined ? { triedContent: true, cause: 'content' } : { triedContent: true, plaintext, committed }
 }
 
+// Only what was decrypted soundly comes here, so that no stranger makes it work.
+function inflate(
+  { protected: { header } }: Jwe,
+  plaintext: Uint8Array,
+  { key, limits }: { readonly key: Key; readonly limits: JoseLimits },
+): Result<{ readonly plaintext: Uint8Array }, JweCode> {
+  if (header['zip'] === undefined) return { ok: true, plaintext }
+  const inflated = materialOf(key).backend.inflate
+  if (inflated === undefined) return { ok: false, code: 'zip-unsupported' }
+  const content = inflated(plaintext, limits.inflatedBytesMax)
+  if (content === 'too-long') return { ok: false, code: 'limit-exceeded' }
+  return content === undefined ? { ok: false, code: 'jwe-malformed' } : { ok: true, plaintext: content }
+}
+
 function isCommitted(
   cek: Uint8Array,
   { claimed, enc, key }: { readonly claimed: unknown; readonly enc: string; readonly key: Key },
@@ -208,7 +236,7 @@ function isCommitted(
 type ContentKeyOptions = { readonly recipient: JweRecipient } & Checked
 type ContentKey = { readonly cek: unknown; readonly cause?: DecryptionCause }
 
-function contentKey(key: Key, { recipient, header, row, content }: ContentKeyOptions): ContentKey {
+function* contentKey(key: Key, { recipient, header, row, content }: ContentKeyOptions): Steps<ContentKey> {
   const { backend, symmetric, rsaPrivate } = materialOf(key)
   if (row.mode === 'direct') return { cek: symmetric }
   if (row.mode === 'wrap') return { cek: backend.keyUnwrap(symmetric, recipient.encryptedKey) }
@@ -225,7 +253,7 @@ function contentKey(key: Key, { recipient, header, row, content }: ContentKeyOpt
     return { cek: backend.keyUnwrap(kek, recipient.encryptedKey) }
   }
   const isDirect = row.mode === 'agree'
-  const derived = agreed(key, header, {
+  const derived = yield* agreed(key, header, {
     algorithm: isDirect ? content.enc : row.alg,
     keyBytes: isDirect ? content.keyBytes : (row.kekBytes ?? 0),
   })
@@ -243,20 +271,19 @@ function gcmUnwrap(key: Key, header: JsonObject, ciphertext: Uint8Array): Uint8A
 }
 
 /** The key agreed with `epk`, or `undefined` when that is no sound public key on our curve (RFC 7518 §4.6.1). */
-function agreed(
+function* agreed(
   key: Key,
   header: JsonObject,
   options: { readonly algorithm: string; readonly keyBytes: number },
-): Uint8Array | undefined {
-  const { backend, agreement, agreePrivate } = materialOf(key)
+): Steps<Uint8Array | undefined> {
+  const { backend, agreement } = materialOf(key)
   const epk = object(header, 'epk')
   if (epk === undefined || agreement === undefined || epk['kty'] !== key.kty || epk['crv'] !== key.crv) return undefined
   if (epk['d'] !== undefined) return undefined
   const publicKey = coordinates(epk, key)
   const info = partyInfo(header, key)
   if (publicKey === undefined || info === undefined) return undefined
-  const prepared = agreement.importPublic(publicKey)
-  const secret = prepared === undefined ? undefined : agreement.agree(agreePrivate, prepared)
+  const secret = yield { kind: 'agree', key, publicKey }
   return secret === undefined ? undefined : concatKdf(secret, { backend, ...options, ...info })
 }
 

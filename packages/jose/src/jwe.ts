@@ -9,7 +9,7 @@ import type { Agreement, Backend } from './backend/backend.ts'
 import { commitment, commitmentName } from './commitment.ts'
 import { sealContent } from './content.ts'
 import { JoseError } from './errors.ts'
-import { joinHeader, type ProtectedHeader } from './header.ts'
+import { joinJweHeader, type ProtectedHeader } from './header.ts'
 import { privateOctets, toPublicJwk } from './jwk.ts'
 import { concatKdf } from './kdf.ts'
 import { fitsEncryption, type Key, materialOf } from './key.ts'
@@ -54,6 +54,11 @@ export type SealOptions = {
   readonly aad?: Uint8Array
   /** Puts everything into the protected header, as the compact serialization needs; one recipient only. */
   readonly allProtected?: boolean
+  /**
+   * Compresses the content first (RFC 7516 §4.1.3). Off by default: sizes of compressed secrets tell about them
+   * (RFC 8725 §3.6), and readers must ask for it. Node alone has it.
+   */
+  readonly zip?: 'DEF'
   /** PBKDF2 iterations for recipients with a password; by default 600 000. */
   readonly passwordIterations?: number
 }
@@ -98,6 +103,7 @@ export function sealJwe(plaintext: Uint8Array, options: SealOptions): Jwe {
     ...options.protected,
     ...(sharedAlg === undefined ? {} : { alg: sharedAlg }),
     enc,
+    ...(options.zip === undefined ? {} : { zip: options.zip }),
     ...(allProtected ? wrapped[0]?.header : undefined),
     ...(sharedEphemeral === undefined ? {} : { epk: sharedEphemeral.epk }),
     ...(direct === undefined ? { [commitmentName]: backend.base64url(commitment(cek, { enc, backend })) } : {}),
@@ -105,7 +111,7 @@ export function sealJwe(plaintext: Uint8Array, options: SealOptions): Jwe {
   const made = allProtected ? wrapped.map(({ encryptedKey }) => ({ header: undefined, encryptedKey })) : wrapped
   if (allProtected && made.length !== 1)
     throw new JoseError('ERR_JOSE_FORM_IMPOSSIBLE', 'only one recipient fits into the protected header')
-  const joined = joinHeader(header, unprotected, made[0]?.header)
+  const joined = joinJweHeader(header, [unprotected, made[0]?.header], { zip: options.zip !== undefined })
   if (!joined.ok) throw new JoseError('ERR_JOSE_HEADER_INVALID', `the header cannot be written: ${joined.code}`)
   // What the others' headers hold was made here, so that only their names can collide.
   const isTaken = (name: string): boolean =>
@@ -118,8 +124,18 @@ export function sealJwe(plaintext: Uint8Array, options: SealOptions): Jwe {
   const headerText = backend.base64url(utf8(JSON.stringify(header)))
   const iv = random.bytes(content.ivBytes)
   const authenticated = additionalData(headerText, { aad, backend })
-  const { ciphertext, tag } = sealContent(content, plaintext, { backend, key: cek, iv, aad: authenticated })
+  const { ciphertext, tag } = sealContent(content, options.zip === undefined ? plaintext : deflate(backend, plaintext), {
+    backend,
+    key: cek,
+    iv,
+    aad: authenticated,
+  })
   return { protected: { text: headerText, header }, unprotected, recipients: made, aad, iv, ciphertext, tag }
+}
+
+function deflate(backend: Backend, plaintext: Uint8Array): Uint8Array {
+  if (backend.deflate === undefined) throw new JoseError('ERR_JOSE_ALGORITHM_UNAVAILABLE', 'there is no DEFLATE in this runtime')
+  return backend.deflate(plaintext)
 }
 
 /** ASCII(protected), and the application's own data behind a period (RFC 7516 §5.1 step 14). */

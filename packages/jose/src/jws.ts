@@ -3,26 +3,27 @@
  * Which signatures must hold is the caller's explicit policy. Reading and writing texts is in serialization.ts.
  * @module
  */
-import { concat, type JsonObject, type Result, utf8 } from '@parley/core'
+import { base64urlLength, type JsonObject, type Result, utf8, writeAscii, writeBase64url } from '@parley/core'
 import { backend as defaultBackend } from '#backend'
 import { signatureAlgorithms } from './algorithms.ts'
 import { JoseError } from './errors.ts'
 import { type HeaderCode, isUnencoded, joinJwsHeader, type ProtectedHeader, text } from './header.ts'
 import { fitsSignature, type Key, materialOf, signatureAlgorithmOf } from './key.ts'
 import { type JoseLimits, joseLimits } from './limits.ts'
+import { run, runAsync, type Steps } from './steps.ts'
 
 export type JwsSignature = {
   readonly protected: ProtectedHeader
   /** The unprotected header, which nothing vouches for. */
   readonly unprotected: JsonObject | undefined
   readonly signature: Uint8Array
+  /** What was signed, where it came in one piece with `payload`: saves putting it together again. */
+  readonly covers?: { readonly payload: Uint8Array; readonly octets: Uint8Array }
 }
 
 /** A JWS in no particular serialization. Nothing in it is verified. */
 export type Jws = {
   readonly payload: Uint8Array
-  /** The payload in base64url, as it is signed unless a header says `b64` false. */
-  readonly payloadText: string
   /** True when the payload travels apart (RFC 7515 Appendix F): `verifyJws` needs it then. */
   readonly detached?: boolean
   readonly signatures: readonly JwsSignature[]
@@ -45,10 +46,19 @@ export type SignOptions = {
 
 /** Signs `payload` once per signer. `kid` is written when the key has one. */
 export function signJws(payload: Uint8Array, options: SignOptions): Jws {
-  if (options.signers.length === 0) throw new RangeError('signers must not be empty')
-  const content = { payload, payloadText: defaultBackend.base64url(payload) }
-  const { unencoded = false } = options
-  return { ...content, signatures: options.signers.map((signer) => signOne(content, { signer, unencoded })) }
+  return run(signSteps(payload, options))
+}
+
+/** The same with keys that may answer later. */
+export function signJwsAsync(payload: Uint8Array, options: SignOptions): Promise<Jws> {
+  return runAsync(signSteps(payload, options))
+}
+
+function* signSteps(payload: Uint8Array, { signers, unencoded = false }: SignOptions): Steps<Jws> {
+  if (signers.length === 0) throw new RangeError('signers must not be empty')
+  const signatures: JwsSignature[] = []
+  for (const signer of signers) signatures.push(yield* signOne(payload, { signer, unencoded }))
+  return { payload, signatures }
 }
 
 /** The same signatures without the payload, which travels apart (RFC 7515 Appendix F). */
@@ -58,9 +68,18 @@ export function detachPayload(jws: Jws): Jws {
 
 /** Adds a signature beside those that are there, as a gateway does; they are not touched. */
 export function addSignature(jws: Jws, signer: Signer): Jws {
+  return run(addSteps(jws, signer))
+}
+
+/** The same with a key that may answer later. */
+export function addSignatureAsync(jws: Jws, signer: Signer): Promise<Jws> {
+  return runAsync(addSteps(jws, signer))
+}
+
+function* addSteps(jws: Jws, signer: Signer): Steps<Jws> {
   // RFC 7797 §3: one value for all.
   const unencoded = jws.signatures.some(({ protected: shared }) => isUnencoded(shared.header))
-  return { ...jws, signatures: [...jws.signatures, signOne(jws, { signer, unencoded })] }
+  return { ...jws, signatures: [...jws.signatures, yield* signOne(jws.payload, { signer, unencoded })] }
 }
 
 export type SignCompactOptions = {
@@ -73,15 +92,63 @@ export type SignCompactOptions = {
 }
 
 /** Signs `payload` in the compact serialization. */
-export function signCompact(payload: Uint8Array, { key, alg, typ, cty, header }: SignCompactOptions): string {
+export function signCompact(payload: Uint8Array, options: SignCompactOptions): string {
+  return textOf(run(compactSteps(payload, options)), options)
+}
+
+/** The same with a key that may answer later. */
+export async function signCompactAsync(payload: Uint8Array, options: SignCompactOptions): Promise<string> {
+  return textOf(await runAsync(compactSteps(payload, options)), options)
+}
+
+/** The compact serialization as ASCII octets, for a content that is encrypted next: a long one never becomes a text. */
+export function signCompactOctets(payload: Uint8Array, options: SignCompactOptions): Uint8Array {
+  return run(compactSteps(payload, options))
+}
+
+/** The same with a key that may answer later. */
+export function signCompactOctetsAsync(payload: Uint8Array, options: SignCompactOptions): Promise<Uint8Array> {
+  return runAsync(compactSteps(payload, options))
+}
+
+function* compactSteps(payload: Uint8Array, options: SignCompactOptions): Steps<Uint8Array> {
+  const { key } = options
+  const { alg, headerText } = compactHeader(options)
+  const input = signingInput(headerText, payload, false)
+  const signature = `.${materialOf(key).backend.base64url(made(yield { kind: 'sign', key, alg, octets: input }))}`
+  const octets = new Uint8Array(input.length + signature.length)
+  octets.set(input)
+  writeAscii(signature, octets, input.length)
+  return octets
+}
+
+function textOf(octets: Uint8Array, { key }: SignCompactOptions): string {
+  // It is ASCII.
+  return materialOf(key).backend.asciiText(octets) ?? ''
+}
+
+// From here on writing octets is faster than joining texts.
+const longPayload = 2048
+
+function compactHeader({ key, alg, typ, cty, header: more }: SignCompactOptions): {
+  readonly alg: string
+  readonly headerText: string
+} {
   const row = chooseAlgorithm(key, alg)
-  const protectedText = encodeHeader(row.alg, key, {
+  const header: JsonObject = {
+    ...(key.kid === undefined ? { alg: row.alg } : { alg: row.alg, kid: key.kid }),
     ...(typ === undefined ? {} : { typ }),
     ...(cty === undefined ? {} : { cty }),
-    ...header,
-  })
-  const input = `${protectedText}.${materialOf(key).backend.base64url(payload)}`
-  return `${input}.${signText(input, { key, alg: row.alg })}`
+    ...more,
+  }
+  if (isUnencoded(header)) throw new JoseError('ERR_JOSE_HEADER_INVALID', 'b64 is written by `unencoded` of signJws alone')
+  if (more !== undefined) requireJoinable(header, undefined)
+  return { alg: row.alg, headerText: defaultBackend.base64url(utf8(JSON.stringify(header))) }
+}
+
+function made(signature: Uint8Array | undefined): Uint8Array {
+  if (signature === undefined) throw new JoseError('ERR_JOSE_KEY_UNFIT', 'the key cannot sign')
+  return signature
 }
 
 /** An Unsecured JWS (RFC 7515 A.5): nothing protects it. Readers take it only by naming "none" among their algorithms. */
@@ -90,7 +157,6 @@ export function unsecuredJws(payload: Uint8Array, options: { readonly protected?
   const headerText = defaultBackend.base64url(utf8(JSON.stringify(header)))
   return {
     payload,
-    payloadText: defaultBackend.base64url(payload),
     signatures: [{ protected: { text: headerText, header }, unprotected: undefined, signature: new Uint8Array(0) }],
   }
 }
@@ -148,17 +214,24 @@ export function verifyJws(
 // A payload is taken from aside only where none is: two could differ.
 function attachPayload(jws: Jws, payload: Uint8Array): Jws | undefined {
   if (jws.payload.length > 0) return undefined
-  return { ...jws, payload, payloadText: defaultBackend.base64url(payload), detached: false }
+  return { ...jws, payload, detached: false }
 }
 
 /** What a signature covers (RFC 7515 §5.1 step 5, RFC 7797 §3). */
-function signingInput(
-  headerText: string,
-  jws: { readonly payload: Uint8Array; readonly payloadText: string },
-  unencoded: boolean,
-): Uint8Array {
-  if (!unencoded) return defaultBackend.ascii(`${headerText}.${jws.payloadText}`)
-  return concat(defaultBackend.ascii(`${headerText}.`), jws.payload)
+function signingInput(headerText: string, payload: Uint8Array, unencoded: boolean): Uint8Array {
+  if (!unencoded) {
+    if (payload.length >= longPayload) return writeInput(headerText, payload)
+    return defaultBackend.ascii(`${headerText}.${defaultBackend.base64url(payload)}`)
+  }
+  const octets = new Uint8Array(headerText.length + 1 + payload.length)
+  octets.set(payload, writeAscii(`${headerText}.`, octets, 0))
+  return octets
+}
+
+function writeInput(headerText: string, payload: Uint8Array): Uint8Array {
+  const octets = new Uint8Array(headerText.length + 1 + base64urlLength(payload.length))
+  writeBase64url(payload, octets, writeAscii(`${headerText}.`, octets, 0))
+  return octets
 }
 
 type VerifyOneOptions = {
@@ -199,7 +272,11 @@ function verifyOne(jws: Jws, signature: JwsSignature, { keys, algorithms, alone,
     return { report: report(undefined), code: kid !== undefined && named.length > 0 ? 'key-unfit' : 'key-unknown' }
   if (row.signatureBytes !== undefined && signature.signature.length !== row.signatureBytes)
     return { report: report(undefined), code: 'signature-invalid' }
-  const input = signingInput(signature.protected.text, jws, isUnencoded(protectedHeader))
+  const { covers } = signature
+  const input =
+    covers?.payload === jws.payload
+      ? covers.octets
+      : signingInput(signature.protected.text, jws.payload, isUnencoded(protectedHeader))
   for (const key of fitting) {
     if (budget.left-- <= 0) return { report: report(undefined), code: 'limit-exceeded' }
     const { scheme, verifying } = materialOf(key)
@@ -210,7 +287,7 @@ function verifyOne(jws: Jws, signature: JwsSignature, { keys, algorithms, alone,
 
 type SignOneOptions = { readonly signer: Signer; readonly unencoded: boolean }
 
-function signOne(content: Pick<Jws, 'payload' | 'payloadText'>, { signer, unencoded }: SignOneOptions): JwsSignature {
+function* signOne(payload: Uint8Array, { signer, unencoded }: SignOneOptions): Steps<JwsSignature> {
   const { key, alg, protected: more = {}, unprotected } = signer
   const row = chooseAlgorithm(key, alg)
   const header: JsonObject = {
@@ -222,24 +299,9 @@ function signOne(content: Pick<Jws, 'payload' | 'payloadText'>, { signer, unenco
   if (isUnencoded(header) !== unencoded) throw new JoseError('ERR_JOSE_HEADER_INVALID', 'b64 is written by `unencoded` alone')
   requireJoinable(header, unprotected)
   const headerText = defaultBackend.base64url(utf8(JSON.stringify(header)))
-  const { scheme, signing } = materialOf(key)
-  const signature = scheme?.sign(signingInput(headerText, content, unencoded), signing, row.alg)
-  if (signature === undefined) throw new JoseError('ERR_JOSE_KEY_UNFIT', 'the key cannot sign')
+  const octets = signingInput(headerText, payload, unencoded)
+  const signature = made(yield { kind: 'sign', key, alg: row.alg, octets })
   return { protected: { text: headerText, header }, unprotected, signature }
-}
-
-function signText(input: string, { key, alg }: { readonly key: Key; readonly alg: string }): string {
-  const { backend, scheme, signing } = materialOf(key)
-  const signature = scheme?.sign(backend.ascii(input), signing, alg)
-  if (signature === undefined) throw new JoseError('ERR_JOSE_KEY_UNFIT', 'the key cannot sign')
-  return backend.base64url(signature)
-}
-
-function encodeHeader(alg: string, key: Key, more: JsonObject): string {
-  const header: JsonObject = { ...(key.kid === undefined ? { alg } : { alg, kid: key.kid }), ...more }
-  if (isUnencoded(header)) throw new JoseError('ERR_JOSE_HEADER_INVALID', 'b64 is written by `unencoded` of signJws alone')
-  requireJoinable(header, undefined)
-  return defaultBackend.base64url(utf8(JSON.stringify(header)))
 }
 
 function chooseAlgorithm(key: Key, alg: string | undefined): { readonly alg: string } {

@@ -22,9 +22,15 @@ export function concatKdf(
   { backend, algorithm, keyBytes, apu = empty, apv = empty }: KdfOptions,
 ): Uint8Array {
   const info = apu.length === 0 && apv.length === 0 ? plainInfo(algorithm, keyBytes) : infoOf({ algorithm, keyBytes, apu, apv })
-  const first = backend.sha256(concat(u32(1), secret, info))
+  const input = new Uint8Array(4 + secret.length + info.length)
+  // The number of the round, big-endian.
+  input[3] = 1
+  input.set(secret, 4)
+  input.set(info, 4 + secret.length)
+  const first = backend.sha256(input)
   if (keyBytes <= first.length) return first.subarray(0, keyBytes)
-  return concat(first, backend.sha256(concat(u32(2), secret, info))).subarray(0, keyBytes)
+  input[3] = 2
+  return concat(first, backend.sha256(input)).subarray(0, keyBytes)
 }
 
 type Info = { readonly algorithm: string; readonly keyBytes: number; readonly apu: Uint8Array; readonly apv: Uint8Array }

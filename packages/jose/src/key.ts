@@ -34,6 +34,14 @@ export type Key = {
   readonly [material]: Material
 }
 
+/** What the holder of an opaque key does with it. Octets come back, or a promise of them; what is thrown comes out as it is. */
+export type OpaqueOperations = {
+  /** Signs `octets` with the JWS algorithm `alg`; ECDSA signatures are r ‖ s (RFC 7518 §3.4). */
+  readonly sign?: (octets: Uint8Array, alg: string) => Uint8Array | Promise<Uint8Array>
+  /** The secret shared with `publicKey` (RFC 7518 §4.6): the x-coordinate. `undefined` when the key is no sound one. */
+  readonly agree?: (publicKey: Jwk) => Uint8Array | undefined | Promise<Uint8Array | undefined>
+}
+
 /** What the backend prepared. */
 export type Material = {
   readonly backend: Backend
@@ -46,6 +54,8 @@ export type Material = {
   readonly symmetric?: unknown
   readonly rsaPublic?: unknown
   readonly rsaPrivate?: unknown
+  /** Stands for the private key where that is held elsewhere. */
+  readonly opaque?: OpaqueOperations
 }
 
 /** What the prepared key holds. Only this package asks. */
@@ -227,7 +237,8 @@ function describe(jwk: Jwk, kid: string | undefined): Pick<Key, 'kid' | 'alg' | 
   return { kid, alg: jwk.alg, use: jwk.use, keyOps: jwk.key_ops === undefined ? undefined : [...jwk.key_ops] }
 }
 
-function makeKey(held: Material, shown: Omit<Key, typeof material>): Key {
+/** Puts a key together. Only this package does. */
+export function makeKey(held: Material, shown: Omit<Key, typeof material>): Key {
   // Not enumerable: neither JSON, nor spread, nor inspection shows it.
   return Object.freeze(Object.defineProperty({ ...shown }, material, { value: held }) as Key)
 }

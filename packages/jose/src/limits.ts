@@ -16,6 +16,8 @@ export type JoseLimits = {
   readonly unwrapsMax: number
   /** Content decryptions tried for one object. */
   readonly decryptionsMax: number
+  /** A content that was compressed, after inflating. */
+  readonly inflatedBytesMax: number
   /** PBKDF2 iterations for one object, all its recipients together; more are refused before any is made. */
   readonly passwordIterationsMax: number
   /** Signature verifications tried for one object. */
@@ -37,6 +39,7 @@ export const joseLimits: JoseLimits = {
   signaturesMax: 64,
   unwrapsMax: 1024,
   decryptionsMax: 8,
+  inflatedBytesMax: 1024 * 1024,
   passwordIterationsMax: 1_000_000,
   verificationsMax: 256,
   keysBytesMax: 64 * 1024,

@@ -29,21 +29,26 @@ export function readJose(input: string | Uint8Array | JsonObject, limits: JoseLi
   return octets === undefined || octets.length === 0 ? { ok: false, code: 'serialization-malformed' } : readText(octets, limits)
 }
 
-/** Reads a compact JWS. */
-export function readCompactJws(text: string, limits: JoseLimits = joseLimits): Read<{ readonly jws: Jws }> {
-  if (text.length > limits.bytesMax) return { ok: false, code: 'limit-exceeded' }
-  const [protectedText, content, signatureText, ...rest] = text.split('.', 4)
-  if (protectedText === undefined || content === undefined || signatureText === undefined || rest.length > 0) {
-    return { ok: false, code: 'jws-malformed' }
-  }
-  const header = readProtected(protectedText, limits)
+/** Reads a compact JWS: a text, or its ASCII octets. */
+export function readCompactJws(input: string | Uint8Array, limits: JoseLimits = joseLimits): Read<{ readonly jws: Jws }> {
+  const malformed = { ok: false, code: 'jws-malformed' } as const
+  if (input.length > limits.bytesMax) return { ok: false, code: 'limit-exceeded' }
+  const text = typeof input === 'string' ? input : backend.asciiText(input)
+  if (text === undefined) return malformed
+  const headerEnd = text.indexOf('.')
+  const end = text.indexOf('.', headerEnd + 1)
+  if (headerEnd < 0 || end < 0 || text.includes('.', end + 1)) return malformed
+  const header = readProtected(text.slice(0, headerEnd), limits)
   if (!header.ok) return header
   const unencoded = isUnencoded(header.value.header)
+  const content = text.slice(headerEnd + 1, end)
   const payload = unencoded ? unencodedOctets(content) : backend.fromBase64url(content)
-  const signature = backend.fromBase64url(signatureText)
-  if (payload === undefined || signature === undefined) return { ok: false, code: 'jws-malformed' }
-  const payloadText = unencoded ? backend.base64url(payload) : content
-  return { ok: true, jws: { payload, payloadText, signatures: [{ protected: header.value, unprotected: undefined, signature }] } }
+  const signature = backend.fromBase64url(text.slice(end + 1))
+  if (payload === undefined || signature === undefined) return malformed
+  // Only canonical base64url was read, so these octets are what the payload gives again.
+  const octets = typeof input === 'string' ? backend.ascii(text.slice(0, end)) : input.subarray(0, end)
+  const read: JwsSignature = { protected: header.value, unprotected: undefined, signature, covers: { payload, octets } }
+  return { ok: true, jws: { payload, signatures: [read] } }
 }
 
 /** The compact serialization: one signature, everything in its protected header. */
@@ -52,7 +57,8 @@ export function toCompactJws(jws: Jws): string {
   if (only === undefined || rest.length > 0 || only.unprotected !== undefined) {
     throw new JoseError('ERR_JOSE_FORM_IMPOSSIBLE', 'the compact form holds one signature without unprotected members')
   }
-  const content = jws.detached === true ? '' : isUnencoded(only.protected.header) ? unencodedText(jws.payload) : jws.payloadText
+  const content =
+    jws.detached === true ? '' : isUnencoded(only.protected.header) ? unencodedText(jws.payload) : backend.base64url(jws.payload)
   if (content === undefined) {
     throw new JoseError('ERR_JOSE_FORM_IMPOSSIBLE', 'the compact form cannot hold this payload unencoded: detach it')
   }
@@ -113,7 +119,7 @@ export function toUrlSafe(object: JsonObject): string {
 function payloadMember(jws: Jws): JsonObject {
   if (jws.detached === true) return {}
   const unencoded = jws.signatures.some(({ protected: shared }) => isUnencoded(shared.header))
-  const payload = unencoded ? fromUtf8(jws.payload) : jws.payloadText
+  const payload = unencoded ? fromUtf8(jws.payload) : backend.base64url(jws.payload)
   if (payload === undefined)
     throw new JoseError('ERR_JOSE_FORM_IMPOSSIBLE', 'the JSON forms hold unencoded payloads of UTF-8 only')
   return { payload }
@@ -222,8 +228,7 @@ function readJwsObject(object: JsonObject, limits: JoseLimits): Read<JoseObject>
   // Half of a surrogate pair, which UTF-8 cannot say, comes back as another text.
   const payload = unencoded ? utf8(content ?? '') : octets(content ?? '')
   if (payload === undefined || (unencoded && fromUtf8(payload) !== (content ?? ''))) return malformed
-  const payloadText = unencoded ? backend.base64url(payload) : (content ?? '')
-  return { ok: true, kind: 'jws', jws: { payload, payloadText, signatures, ...(detached ? { detached } : {}) } }
+  return { ok: true, kind: 'jws', jws: { payload, signatures, ...(detached ? { detached } : {}) } }
 }
 
 function readJweObject(object: JsonObject, limits: JoseLimits): Read<JoseObject> {

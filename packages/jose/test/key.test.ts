@@ -94,8 +94,8 @@ for (const backend of backends) {
     })
 
     test('keys are made and prepared without end', () => {
-      // Exporting fresh keys as JWK stops Node 20 for ever after some thousands; nothing here does that.
-      const many = backend.name === 'node' ? 1500 : 20
+      // Exporting generated keys as JWK stops Node 20 for ever after some thousands; here keys are imported before.
+      const many = backend.name === 'node' ? (process.env['PARLEY_SOAK'] === '1' ? 200_000 : 1500) : 20
       for (let i = 0; i < many; i++) for (const kind of kinds) importKey(generateKey(kind, { random, backend }), { backend })
     })
   })

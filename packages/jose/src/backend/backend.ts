@@ -94,6 +94,10 @@ export interface Backend {
   cbcEncrypt(key: Uint8Array, iv: Uint8Array, plaintext: Uint8Array): Uint8Array
   /** `undefined` when the padding is none. */
   cbcDecrypt(key: Uint8Array, iv: Uint8Array, ciphertext: Uint8Array): Uint8Array | undefined
+  /** Raw DEFLATE (RFC 1951). Absent where the runtime has none that answers at once. */
+  readonly deflate?: (content: Uint8Array) => Uint8Array
+  /** The content, `too-long` when it has more than `bytesMax` octets, or `undefined` when it is no DEFLATE. */
+  readonly inflate?: (compressed: Uint8Array, bytesMax: number) => Uint8Array | 'too-long' | undefined
   /** PBKDF2 with HMAC and SHA-2. */
   pbkdf2(password: Uint8Array, options: PasswordOptions): Uint8Array
   /** The octets of a symmetric key that `importSecret` prepared, or of bare octets. */

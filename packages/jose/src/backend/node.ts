@@ -1,7 +1,8 @@
 /**
  * The backend on Node: node:crypto, synchronous. Prepared keys are KeyObjects, so nothing is parsed per message.
- * Keys are imported as JWK (PKCS #8 import costs ten times as much) and never exported as JWK: on Node 20 that can
- * hang for ever. ECDSA and RSA-PSS signatures are what draws on ambient randomness here.
+ * Keys are imported as JWK (PKCS #8 import costs ten times as much). Only a key that was imported just before is exported
+ * as JWK: on Node 20 the export of a generated one can hang for ever, when the garbage collector meets the generation
+ * itself inside the export and both want the same lock. ECDSA and RSA-PSS signatures draw on ambient randomness here.
  * @module
  */
 import { Buffer, isAscii } from 'node:buffer'
@@ -24,12 +25,12 @@ import {
   sign,
   verify,
 } from 'node:crypto'
+import { deflateRawSync, inflateRawSync } from 'node:zlib'
 import { xchacha20poly1305 } from '@noble/ciphers/chacha.js'
 import type { Agreement, Backend, Rsa, SignatureScheme } from './backend.ts'
 
 const empty = new Uint8Array(0)
 const wrapIv = Buffer.alloc(8, 0xa6)
-const x25519Base = Buffer.concat([Buffer.of(9), Buffer.alloc(31)])
 const zeros = Buffer.alloc(32)
 const uncompressed = Buffer.of(4)
 
@@ -120,9 +121,9 @@ type X25519Pair = { readonly key: KeyObject; readonly publicKey: Uint8Array }
 
 const agreeX25519: Agreement = {
   importPrivate(privateKey): X25519Pair {
-    // Node reads only `d`; the public key comes from a multiplication with the base point, never from an export.
+    // Node reads only `d`, and OpenSSL multiplies with the base point while it imports: the export costs next to nothing.
     const key = okpPrivate('X25519', privateKey, zeros)
-    return { key, publicKey: plain(diffieHellman({ privateKey: key, publicKey: basePoint() })) }
+    return { key, publicKey: plain(Buffer.from(key.export({ format: 'jwk' }).x ?? '', 'base64url')) }
   },
   isPublic: (publicKey) => publicKey.length === 32,
   importPublic: (publicKey) => okpPublic('X25519', publicKey),
@@ -130,12 +131,6 @@ const agreeX25519: Agreement = {
   // OpenSSL refuses an all-zero result.
   agree: (privateKey, publicKey) =>
     attempt(() => plain(diffieHellman({ privateKey: (privateKey as X25519Pair).key, publicKey: publicKey as KeyObject }))),
-}
-
-let base: KeyObject | undefined
-function basePoint(): KeyObject {
-  base ??= createPublicKey({ format: 'jwk', key: { kty: 'OKP', crv: 'X25519', x: encode(x25519Base) } })
-  return base
 }
 
 type EcPair = { readonly ecdh: ECDH; readonly publicKey: Uint8Array }
@@ -276,6 +271,15 @@ export const backend: Backend = {
       const decipher = createDecipheriv(`aes-${8 * key.length}-cbc`, key, iv)
       return plain(Buffer.concat([decipher.update(ciphertext), decipher.final()]))
     }),
+  deflate: (content) => plain(deflateRawSync(content)),
+  inflate(compressed, bytesMax) {
+    try {
+      return plain(inflateRawSync(compressed, { maxOutputLength: bytesMax }))
+    } catch (error) {
+      // zlib has errors of its own for what is no DEFLATE.
+      return error instanceof RangeError ? 'too-long' : undefined
+    }
+  },
   pbkdf2: (password, { bits, salt, iterations, keyBytes }) =>
     plain(pbkdf2Sync(password, salt, iterations, keyBytes, `sha${bits}`)),
   secretOctets: octetsOf,
