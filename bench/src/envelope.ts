@@ -17,6 +17,7 @@ const asJson = process.argv.includes('--json')
 const quick = process.argv.includes('--quick')
 const rounds = quick ? 3 : 15
 const batchMs = quick ? 5 : 20
+const warmUpMs = quick ? 20 : 400
 const counts = quick ? [1, 10] : [1, 10, 100, 1000]
 const sizes = quick ? [256] : [256, 256 * 1024]
 const curves: readonly Curve[] = ['X25519', 'P-256']
@@ -58,7 +59,7 @@ async function measureCase(
   }
   const made: Figures[] = []
   for (const operation of ['seal', 'open'] as const) {
-    const ms = Object.fromEntries(await medians(tasks[operation], { rounds, batchMs }))
+    const ms = Object.fromEntries(await medians(tasks[operation], { rounds, batchMs, warmUpMs }))
     const figures: Figures = { curve, ...size, operation, ms, bytes }
     made.push(figures)
     if (!asJson) printCase(figures, made.length === 1 && all.length === 0)

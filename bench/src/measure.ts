@@ -10,15 +10,16 @@ export type Task = { readonly name: string; readonly run: () => unknown }
 /** Milliseconds of one run: the median over the rounds, by the name of the task. */
 export async function medians(
   tasks: readonly Task[],
-  { rounds, batchMs }: { readonly rounds: number; readonly batchMs: number },
+  { rounds, batchMs, warmUpMs }: { readonly rounds: number; readonly batchMs: number; readonly warmUpMs: number },
 ): Promise<ReadonlyMap<string, number>> {
   const planned: { readonly task: Task; readonly times: number; readonly taken: number[] }[] = []
   for (const task of tasks) {
     await batch(task, 3)
-    const once = await batch(task, 2)
-    // Once more with as many as will be measured, so that the compiler has seen them.
+    // The compiler takes thousands of calls to be done with code that a program runs all day.
+    const warm = performance.now() + warmUpMs
+    while (performance.now() < warm) await batch(task, 3)
+    const once = await batch(task, 3)
     const times = Math.max(1, Math.min(2000, Math.round(batchMs / once)))
-    await batch(task, times)
     planned.push({ task, times, taken: [] })
   }
   for (let round = 0; round < rounds; round++) {

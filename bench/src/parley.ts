@@ -2,7 +2,6 @@
  * Parley: the General JSON serialization, and the binary one cut into a body for all and an entry per recipient.
  * @module
  */
-import { utf8 } from '@parley/core'
 import {
   importKey,
   openJwe,
@@ -10,8 +9,8 @@ import {
   readCompactJws,
   readJose,
   sealJwe,
-  signCompact,
-  toGeneralJwe,
+  signCompactOctets,
+  toGeneralJweOctets,
   verifyJws,
 } from '@parley/jose'
 import { decryptEnvelope, readEnvelope, sealSigned } from '@parley/jwm'
@@ -29,7 +28,7 @@ function prepareKeys({ signer, recipients, reader }: Work) {
 }
 
 function verified(message: Uint8Array, key: ReturnType<typeof importKey>): Uint8Array {
-  const read = readCompactJws(new TextDecoder().decode(message))
+  const read = readCompactJws(message)
   if (!read.ok) throw new Error(read.code)
   const outcome = verifyJws(read.jws, { keys: [key] })
   if (!outcome.ok) throw new Error(outcome.code)
@@ -40,17 +39,18 @@ export const parleyJson: Contestant = {
   name: 'parley JSON',
   async prepare(work) {
     const keys = prepareKeys(work)
-    const seal = (): string => {
-      const signed = signCompact(work.payload, { key: keys.signing, typ: 'JWM' })
+    const seal = (): Uint8Array => {
+      const signed = signCompactOctets(work.payload, { key: keys.signing, typ: 'JWM' })
       const { recipients } = keys
-      return JSON.stringify(toGeneralJwe(sealJwe(utf8(signed), { recipients, random, protected: { typ: 'JWM', cty: 'JWM' } })))
+      return toGeneralJweOctets(sealJwe(signed, { recipients, random, protected: { typ: 'JWM', cty: 'JWM' } }))
     }
-    const sealed = seal()
+    const sealed = new TextDecoder().decode(seal())
+    const kids = [keys.reading.kid ?? '']
     return {
       seal,
       bytes: sealed.length,
       open() {
-        const read = readJose(sealed)
+        const read = readJose(sealed, undefined, { kids })
         if (!read.ok || read.kind !== 'jwe') throw new Error('not a JWE')
         const opened = openJwe(read.jwe, { keys: [keys.reading] })
         if (!opened.ok) throw new Error(opened.code)
@@ -65,7 +65,7 @@ export const parleyBinary: Contestant = {
   async prepare(work) {
     const keys = prepareKeys(work)
     const seal = () => {
-      const signed = signCompact(work.payload, { key: keys.signing, typ: 'JWM' })
+      const signed = signCompactOctets(work.payload, { key: keys.signing, typ: 'JWM' })
       return sealSigned(signed, { recipients: keys.recipients, random })
     }
     const { body, entries } = seal()

@@ -3,9 +3,9 @@
  * ECDH-ES+A256KW and A256GCM; open it as the recipient in the middle and verify. Keys are prepared beforehand.
  * @module
  */
-import { randomFillSync } from 'node:crypto'
 import type { Random } from '@parley/core'
 import { generateKey, type Jwk } from '@parley/jose'
+import { systemRandom } from '@parley/platform/system'
 
 export type Curve = 'X25519' | 'P-256'
 
@@ -34,8 +34,8 @@ export type Contestant = {
   readonly prepare: (work: Work) => Promise<Prepared | undefined>
 }
 
-/** The randomness of this process. */
-export const random: Random = { bytes: (length) => randomFillSync(new Uint8Array(length)) }
+/** The randomness of this process, as agents have it. */
+export const random: Random = systemRandom
 
 /** Fresh keys and a payload of letters, so that every contestant can carry it. */
 export function makeWork(curve: Curve, options: { readonly recipients: number; readonly payloadBytes: number }): Work {

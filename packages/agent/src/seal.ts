@@ -16,7 +16,7 @@ import {
 } from '@parley/core'
 import { activeDevices, type Pin } from '@parley/identity'
 import { sha256, thumbprint } from '@parley/jose'
-import { type Attributes, encodeAttributes, type MessageRecipient, sealSigned, signMessage } from '@parley/jwm'
+import { type Attributes, encodeAttributes, type MessageRecipient, sealMessage } from '@parley/jwm'
 import { kernelPrefix } from '@parley/kernel'
 import { type AudienceDevice, type AudienceMember, keyBody, keyType, planSend, type RenewalReason } from '@parley/session'
 import { type Numbers, toParley } from './content.ts'
@@ -100,7 +100,7 @@ function sealDirect(tx: Tx, parts: SealParts, { row, own, pin }: Scene): SealRes
   })
   const recipients =
     row.seal === undefined ? readers.map(({ recipient }) => recipient) : readers.slice(0, 1).map(({ recipient }) => recipient)
-  const sealed = sealSigned(signMessage(attributes, { signer: self.signer() }), { recipients, random: parts.random })
+  const sealed = sealMessage(attributes, { signer: self.signer(), recipients, random: parts.random })
   const entries = readers.map(
     ({ device }, i) => [device, (sealed.entries[row.seal === undefined ? i : 0] as { entry: Uint8Array }).entry] as const,
   )
@@ -144,7 +144,7 @@ function sealUnderSession(tx: Tx, parts: SealParts, { row, own, pin }: Scene): S
 
   const attributes = toAttributes(row, self, { inc: numbers.inc, seq: row.seq, prev: row.prev, card: own.version, sid: smk.sid })
   const recipients = [{ kid: smk.sid, key: keyring.key(smk.key) }]
-  const sealed = sealSigned(signMessage(attributes, { signer: self.signer() }), { recipients, random })
+  const sealed = sealMessage(attributes, { signer: self.signer(), recipients, random })
   const entries = sealed.entries.map(({ entry }) => ['*', entry] as const)
   const stanzas = isNote ? [] : putStanzas(tx, parts, { row, to: row.to, entries, body: sealed.body })
   const isKernel = row.type.startsWith(kernelPrefix)
@@ -177,7 +177,7 @@ function sealKeyAhead(tx: Tx, parts: SealParts, { row, numbers, body, ahead, aud
       throw new AgentError('ERR_AGENT_PROFILE_DAMAGED', 'a key goes ahead only to devices with an agreement key')
     return { kid: thumbprint(agreement), key: keyring.key(agreement) }
   })
-  const sealed = sealSigned(signMessage(attributes, { signer: self.signer() }), { recipients, random })
+  const sealed = sealMessage(attributes, { signer: self.signer(), recipients, random })
   for (const to of new Set(ahead.map(({ address }) => address))) {
     const entries = ahead.flatMap(({ address, id: device }, i) =>
       // Entries stand in the order of the recipients.

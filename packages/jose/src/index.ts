@@ -91,6 +91,7 @@ export {
 
 export {
   type JoseObject,
+  type ReadOptions,
   readCompactJws,
   readJose,
   type SerializationCode,
@@ -99,6 +100,7 @@ export {
   toFlattenedJwe,
   toFlattenedJws,
   toGeneralJwe,
+  toGeneralJweOctets,
   toGeneralJws,
   toUrlSafe,
 } from './serialization.ts'

@@ -3,13 +3,24 @@
  * (RFC 7515 §7, RFC 7516 §7 and §9, draft-looker-jwm-01 §6). Reading tells JWS from JWE and checks form, not secrets.
  * @module
  */
-import { fromUtf8, isJsonObject, type Json, type JsonObject, parseJsonObject, type Result, utf8 } from '@parley/core'
+import {
+  base64urlLength,
+  fromUtf8,
+  isJsonObject,
+  type Json,
+  type JsonObject,
+  parseJsonObject,
+  type Result,
+  utf8,
+  writeBase64url,
+} from '@parley/core'
 import { backend } from '#backend'
 import { JoseError } from './errors.ts'
 import { type HeaderCode, isUnencoded, type ProtectedHeader, readProtected } from './header.ts'
 import type { Jwe, JweRecipient } from './jwe.ts'
 import type { Jws, JwsSignature } from './jws.ts'
 import { type JoseLimits, joseLimits } from './limits.ts'
+import { readQuickly } from './quick.ts'
 
 export type JoseObject = { readonly kind: 'jws'; readonly jws: Jws } | { readonly kind: 'jwe'; readonly jwe: Jwe }
 
@@ -17,13 +28,29 @@ export type SerializationCode = HeaderCode | 'serialization-malformed' | 'jws-ma
 
 type Read<T> = Result<T, SerializationCode>
 
+export type ReadOptions = {
+  /**
+   * The key ids of a reader all of whose keys have one: entries of a JWE for others may come as `undefined`, unread, so
+   * that a reader finds its own among a thousand without paying for them.
+   */
+  readonly kids?: readonly string[]
+}
+
 /** Reads a JWS or JWE in any text serialization. The octets or text must be one whole serialization and nothing else. */
-export function readJose(input: string | Uint8Array | JsonObject, limits: JoseLimits = joseLimits): Read<JoseObject> {
+export function readJose(
+  input: string | Uint8Array | JsonObject,
+  limits: JoseLimits = joseLimits,
+  { kids }: ReadOptions = {},
+): Read<JoseObject> {
   if (typeof input !== 'string' && !(input instanceof Uint8Array)) return readObject(input, limits)
   if (input.length > limits.bytesMax) return { ok: false, code: 'limit-exceeded' }
   const content = typeof input === 'string' ? input : backend.asciiText(input)
   // Octets that are not ASCII can only be JSON, whose parser checks their UTF-8.
-  if (content === undefined || startsObject(content)) return readText(input, limits)
+  if (content === undefined) return readText(input, limits)
+  if (startsObject(content)) {
+    const quick = readQuickly(content, { limits, kids })
+    return quick === undefined ? readText(input, limits) : { ok: true, kind: 'jwe', jwe: quick }
+  }
   if (content.includes('.')) return readCompact(content, limits)
   const octets = backend.fromBase64url(content)
   return octets === undefined || octets.length === 0 ? { ok: false, code: 'serialization-malformed' } : readText(octets, limits)
@@ -110,6 +137,23 @@ export function toGeneralJwe(jwe: Jwe): JsonObject {
     ...contentOf(jwe),
   }
 }
+
+/** The octets of the General serialization, as `JSON.stringify` of it; a long ciphertext never becomes a text. */
+export function toGeneralJweOctets(jwe: Jwe): Uint8Array {
+  const { ciphertext, ...head } = jwe
+  if (ciphertext.length < 2048) return utf8(JSON.stringify(toGeneralJwe(jwe)))
+  // Only base64url and a tag stand behind it.
+  const text = JSON.stringify(toGeneralJwe({ ...head, ciphertext: nothing }))
+  const mark = '"ciphertext":"'
+  const split = text.lastIndexOf(mark) + mark.length
+  const [before, behind] = [utf8(text.slice(0, split)), utf8(text.slice(split))]
+  const octets = new Uint8Array(before.length + base64urlLength(ciphertext.length) + behind.length)
+  octets.set(before)
+  octets.set(behind, writeBase64url(ciphertext, octets, before.length))
+  return octets
+}
+
+const nothing = new Uint8Array(0)
 
 /** Base64url of a whole JSON serialization, for where only URL-safe characters pass. */
 export function toUrlSafe(object: JsonObject): string {

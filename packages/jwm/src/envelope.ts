@@ -10,7 +10,7 @@ import type { Attributes } from './attributes.ts'
 import { type BinaryCode, readCut, writeCut } from './binary.ts'
 import { isJwm } from './content-type.ts'
 import { type JwmLimits, jwmLimits } from './limits.ts'
-import { signMessage } from './signed.ts'
+import { signMessageOctets } from './signed.ts'
 
 export type MessageRecipient = {
   /** Names the key to its holder: the thumbprint of an agreement key, or a session id. */
@@ -37,13 +37,16 @@ export type SealMessageOptions = {
 
 /** Signs, then encrypts for all recipients under one fresh content key. */
 export function sealMessage(attributes: Attributes, { signer, recipients, random, enc }: SealMessageOptions): SealedMessage {
-  return sealSigned(signMessage(attributes, { signer }), { recipients, random, ...(enc === undefined ? {} : { enc }) })
+  return sealSigned(signMessageOctets(attributes, { signer }), { recipients, random, ...(enc === undefined ? {} : { enc }) })
 }
 
-/** Encrypts a message that is signed already. */
-export function sealSigned(signed: string, { recipients, random, enc }: Omit<SealMessageOptions, 'signer'>): SealedMessage {
+/** Encrypts a message that is signed already: a compact JWS, or its octets. */
+export function sealSigned(
+  signed: string | Uint8Array,
+  { recipients, random, enc }: Omit<SealMessageOptions, 'signer'>,
+): SealedMessage {
   // A compact JWS is ASCII.
-  const jwe = sealJwe(backend.ascii(signed), {
+  const jwe = sealJwe(typeof signed === 'string' ? backend.ascii(signed) : signed, {
     recipients,
     random,
     protected: { typ: 'JWM', cty: 'JWM' },

@@ -4,7 +4,17 @@
  * @module
  */
 import type { Result } from '@parley/core'
-import { backend, type Jws, type Key, readCompactJws, type SerializationCode, sha256, signCompact, verifyJws } from '@parley/jose'
+import {
+  backend,
+  type Jws,
+  type Key,
+  readCompactJws,
+  type SerializationCode,
+  sha256,
+  signCompact,
+  signCompactOctets,
+  verifyJws,
+} from '@parley/jose'
 import { type Attributes, decodeAttributes, encodeAttributes } from './attributes.ts'
 import { isJwm } from './content-type.ts'
 import { type JwmLimits, jwmLimits } from './limits.ts'
@@ -29,15 +39,17 @@ export function signMessage(attributes: Attributes, options: { readonly signer: 
   return signCompact(encodeAttributes(attributes), { key: options.signer, typ: 'JWM' })
 }
 
+/** The same as ASCII octets, to be encrypted next. */
+export function signMessageOctets(attributes: Attributes, options: { readonly signer: Key }): Uint8Array {
+  return signCompactOctets(encodeAttributes(attributes), { key: options.signer, typ: 'JWM' })
+}
+
 /** Reads the form of a signed message: a text, or its octets as they come out of an envelope. */
 export function readSigned(
   input: string | Uint8Array,
   limits: JwmLimits = jwmLimits,
 ): Result<{ readonly signed: Signed }, SignedCode> {
-  if (input.length > limits.jose.bytesMax) return { ok: false, code: 'limit-exceeded' }
-  const text = typeof input === 'string' ? input : backend.asciiText(input)
-  if (text === undefined) return { ok: false, code: 'jws-malformed' }
-  const read = readCompactJws(text, limits.jose)
+  const read = readCompactJws(input, limits.jose)
   if (!read.ok) return read
   const header = read.jws.signatures[0]?.protected.header
   const { alg, kid, typ, cty, crit, b64 } = header ?? {}

@@ -133,5 +133,10 @@ describe('the system clock and randomness', () => {
   })
   it('draws more octets than one system call gives', () => {
     expect(systemRandom.bytes(100_000).length).toBe(100_000)
+    // Small draws share one of the system's; none is ever handed out twice, nor is what is left of one.
+    const draws = Array.from({ length: 5000 }, (_, i) => systemRandom.bytes(8 + (i % 57)))
+    expect(draws.every(({ length }, i) => length === 8 + (i % 57))).toBe(true)
+    expect(new Set(draws.map((octets) => octets.slice(0, 8).join())).size).toBe(draws.length)
+    expect(new Set(draws.map(({ buffer }) => buffer)).size).toBe(draws.length)
   })
 })

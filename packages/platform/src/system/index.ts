@@ -25,9 +25,25 @@ export const systemClock: Clock = {
 // The quota of one getRandomValues call (Web Crypto §10.1.1).
 const drawBytesMax = 65_536
 
-/** The operating system's generator. */
+// A call of the system's generator costs microseconds whatever its length: small draws share one.
+const poolBytes = 4096
+const pooledBytesMax = 256
+const pool = new Uint8Array(poolBytes)
+let drawn = poolBytes
+
+/** The operating system's generator. What was handed out is forgotten here. */
 export const systemRandom: Random = {
   bytes(length) {
+    if (length <= pooledBytesMax) {
+      if (drawn + length > poolBytes) {
+        globalThis.crypto.getRandomValues(pool)
+        drawn = 0
+      }
+      const bytes = pool.slice(drawn, drawn + length)
+      pool.fill(0, drawn, drawn + length)
+      drawn += length
+      return bytes
+    }
     const bytes = new Uint8Array(length)
     for (let i = 0; i < length; i += drawBytesMax) globalThis.crypto.getRandomValues(bytes.subarray(i, i + drawBytesMax))
     return bytes
