@@ -13,9 +13,7 @@ export default class ClosingLine {
       // a failed import or hook fails the file without failing a test
       if (module.state() === 'failed' && [...module.children.allTests('failed')].length === 0) count.failed++
     }
-    const skipped = count.skipped > 0 ? `, ${count.skipped} skipped` : ''
-    process.once('exit', () =>
-      process.stdout.write(`\n${skips.join('')}${count.passed} passed, ${count.failed} failed${skipped}\n`),
-    )
+    const skipped = count.skipped > 0 ? `${skips.join('')}${count.skipped} skipped\n` : ''
+    process.once('exit', () => process.stdout.write(`\n${skipped}${count.passed} passed, ${count.failed} failed\n`))
   }
 }

@@ -23,14 +23,6 @@ export function readProtected(
   if (text.length > limits.headerBytesMax * 2) return { ok: false, code: 'limit-exceeded' }
   const octets = backend.fromBase64url(text)
   if (octets === undefined) return { ok: false, code: 'header-malformed' }
-  return readProtectedOctets(octets, { text, limits })
-}
-
-/** Reads the octets of a protected header whose base64url is `text`. */
-export function readProtectedOctets(
-  octets: Uint8Array,
-  { text, limits }: { readonly text: string; readonly limits: JoseLimits },
-): Result<{ readonly value: ProtectedHeader }, HeaderCode> {
   if (octets.length > limits.headerBytesMax) return { ok: false, code: 'limit-exceeded' }
   const parsed = parseJsonObject(octets, { bytesMax: limits.headerBytesMax, depthMax: limits.headerDepthMax })
   if (!parsed.ok) return { ok: false, code: 'header-malformed' }

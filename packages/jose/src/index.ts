@@ -26,7 +26,7 @@ export type {
 } from './backend/backend.ts'
 export { commitment, commitmentName } from './commitment.ts'
 export { JoseError, type JoseErrorCode } from './errors.ts'
-export { type HeaderCode, type ProtectedHeader, readProtectedOctets } from './header.ts'
+export type { HeaderCode, ProtectedHeader } from './header.ts'
 export { type HeaderKeyOptions, headerCertificates, headerKey } from './header-key.ts'
 export { type Jwe, type JweRecipient, type Recipient, type SealOptions, sealJwe } from './jwe.ts'
 

@@ -4,8 +4,8 @@
  * differs per recipient (the entry: header, encrypted_key) and what all share (the body).
  * @module
  */
-import { fromUtf8, parseJsonObject, type Result, readU32, utf8 } from '@parley/core'
-import { backend, type JoseLimits, type Jwe, type JweRecipient, joseLimits, readProtectedOctets } from '@parley/jose'
+import { fromUtf8, type JsonObject, parseJsonObject, type Result, readU32, utf8 } from '@parley/core'
+import { backend, type JoseLimits, type Jwe, type JweRecipient, joseLimits } from '@parley/jose'
 
 export type BinaryCode = 'binary-malformed' | 'limit-exceeded'
 
@@ -72,7 +72,7 @@ export function writeCut(jwe: Jwe): { readonly body: Uint8Array; readonly entrie
 /** Reads the binary serialization. */
 export function readBinary(bytes: Uint8Array, limits: JoseLimits = joseLimits): Result<{ readonly jwe: Jwe }, BinaryCode> {
   const read = readForm(bytes, 'whole', limits)
-  return read.ok ? toJwe(read.parts, limits) : read
+  return read.ok ? { ok: true, jwe: toJwe(read.parts, read.headers) } : read
 }
 
 /** Reads one entry and the shared body as the JWE they are together. */
@@ -84,7 +84,8 @@ export function readCut(
   const own = readForm(entry, 'entry', limits)
   if (!own.ok) return own
   const shared = readForm(body, 'body', limits)
-  return shared.ok ? toJwe({ ...shared.parts, ...own.parts }, limits) : shared
+  if (!shared.ok) return shared
+  return { ok: true, jwe: toJwe({ ...shared.parts, ...own.parts }, { ...shared.headers, ...own.headers }) }
 }
 
 /** Cuts a binary serialization into its entry and its body. */
@@ -196,7 +197,14 @@ function write(form: Form, given: JweParts): Uint8Array {
   return bytes
 }
 
-function readForm(bytes: Uint8Array, form: Form, limits: JoseLimits): Result<{ readonly parts: JweParts }, BinaryCode> {
+type HeaderPart = 'protected' | 'unprotected' | 'header'
+type Headers = { readonly [P in HeaderPart]?: JsonObject }
+
+function readForm(
+  bytes: Uint8Array,
+  form: Form,
+  limits: JoseLimits,
+): Result<{ readonly parts: JweParts; readonly headers: Headers }, BinaryCode> {
   if (bytes.length > limits.bytesMax) return { ok: false, code: 'limit-exceeded' }
   const malformed = { ok: false, code: 'binary-malformed' } as const
   const { octet, allowed, needed } = forms[form]
@@ -205,29 +213,34 @@ function readForm(bytes: Uint8Array, form: Form, limits: JoseLimits): Result<{ r
   if ((flags & ~allowed) !== 0 || (flags & needed) !== needed) return malformed
   const present = parts.filter((_, bit) => (flags & (1 << bit)) !== 0)
   const found: { -readonly [P in Part]?: Uint8Array } = {}
+  const headers: { -readonly [P in HeaderPart]?: JsonObject } = {}
   let at = prefixBytes + 4 * present.length
   for (const [i, { name, isJson }] of present.entries()) {
     const length = readU32(bytes, prefixBytes + 4 * i)
     // Absent when empty, but for the ciphertext of an empty message.
     if (length === undefined || at + length > bytes.length || (length === 0 && name !== 'ciphertext')) return malformed
     const octets = bytes.subarray(at, at + length)
-    if ((isJson || name === 'protected') && octets.length > limits.headerBytesMax) return { ok: false, code: 'limit-exceeded' }
-    if (isJson && !isCompactObject(octets, limits)) return malformed
-    if (name === 'protected' && !isObject(octets, limits)) return malformed
+    if (name === 'protected' || name === 'unprotected' || name === 'header') {
+      if (length > limits.headerBytesMax) return { ok: false, code: 'limit-exceeded' }
+      const header = readHeader(octets, limits)
+      if (header === undefined || (isJson && !isCompact(octets))) return malformed
+      headers[name] = header
+    }
     found[name] = octets
     at += length
   }
-  return at === bytes.length ? { ok: true, parts: found } : malformed
+  return at === bytes.length ? { ok: true, parts: found, headers } : malformed
 }
 
 // A header without members is absent (RFC 7516 §7.2.1).
-function isObject(octets: Uint8Array, limits: JoseLimits): boolean {
+function readHeader(octets: Uint8Array, limits: JoseLimits): JsonObject | undefined {
   const parsed = parseJsonObject(octets, { bytesMax: limits.headerBytesMax, depthMax: limits.headerDepthMax })
-  return parsed.ok && Object.keys(parsed.value).length > 0
+  return parsed.ok && Object.keys(parsed.value).length > 0 ? parsed.value : undefined
 }
 
-function isCompactObject(octets: Uint8Array, limits: JoseLimits): boolean {
-  return isObject(octets, limits) && endOfObject(fromUtf8(octets) ?? '', 0) === (fromUtf8(octets) ?? ' ').length
+function isCompact(octets: Uint8Array): boolean {
+  const text = fromUtf8(octets) ?? ''
+  return endOfObject(text, 0) === text.length
 }
 
 /** Where the JSON object that starts at `start` ends, or -1 when there is none or white space stands between its tokens. */
@@ -250,25 +263,17 @@ function endOfObject(text: string, start: number): number {
   return -1
 }
 
-function toJwe(found: JweParts, limits: JoseLimits): Result<{ readonly jwe: Jwe }, BinaryCode> {
-  const empty = new Uint8Array(0)
-  const malformed = { ok: false, code: 'binary-malformed' } as const
-  const octets = found.protected
-  const header = octets === undefined ? undefined : readProtectedOctets(octets, { text: backend.base64url(octets), limits })
-  if (header?.ok === false) return malformed
-  const unprotected = found.unprotected === undefined ? undefined : parseJsonObject(found.unprotected)
-  const own = found.header === undefined ? undefined : parseJsonObject(found.header)
-  if (unprotected?.ok === false || own?.ok === false) return malformed
+const empty = new Uint8Array(0)
+
+function toJwe(found: JweParts, headers: Headers): Jwe {
+  const text = found.protected === undefined ? '' : backend.base64url(found.protected)
   return {
-    ok: true,
-    jwe: {
-      protected: header?.value ?? { text: '', header: {} },
-      unprotected: unprotected?.value,
-      recipients: [{ header: own?.value, encryptedKey: found.encryptedKey ?? empty }],
-      aad: found.aad,
-      iv: found.iv ?? empty,
-      ciphertext: found.ciphertext ?? empty,
-      tag: found.tag ?? empty,
-    },
+    protected: { text, header: headers.protected ?? {} },
+    unprotected: headers.unprotected,
+    recipients: [{ header: headers.header, encryptedKey: found.encryptedKey ?? empty }],
+    aad: found.aad,
+    iv: found.iv ?? empty,
+    ciphertext: found.ciphertext ?? empty,
+    tag: found.tag ?? empty,
   }
 }
