@@ -12,7 +12,7 @@ import { JoseError } from './errors.ts'
 import { joinJweHeader, type ProtectedHeader } from './header.ts'
 import { privateOctets, toPublicJwk } from './jwk.ts'
 import { concatKdf } from './kdf.ts'
-import { fitsEncryption, type Key, materialOf } from './key.ts'
+import { fitsEncryption, type Key, materialOf, spendDirectUse } from './key.ts'
 import { joseLimits } from './limits.ts'
 
 export type JweRecipient = {
@@ -259,6 +259,9 @@ function chooseAlgorithm({ key, alg }: Recipient, enc: string): KeyManagementAlg
   if (row === undefined) throw new JoseError('ERR_JOSE_ALGORITHM_UNKNOWN', 'no such key management algorithm')
   if (!fitsEncryption(key, row.alg, { enc, operation: 'seal' })) {
     throw new JoseError('ERR_JOSE_KEY_UNFIT', 'the key does not fit the key management algorithm')
+  }
+  if ((row.mode === 'direct' || row.mode === 'gcm-wrap') && !spendDirectUse(key)) {
+    throw new JoseError('ERR_JOSE_LIMIT_EXCEEDED', 'the key has encrypted directly as often as it may')
   }
   return row
 }

@@ -54,6 +54,8 @@ export type Material = {
   readonly symmetric?: unknown
   readonly rsaPublic?: unknown
   readonly rsaPrivate?: unknown
+  /** The one thing about a key that changes: how many direct uses are left. */
+  readonly directUses?: { left: number }
   /** Stands for the private key where that is held elsewhere. */
   readonly opaque?: OpaqueOperations
 }
@@ -68,6 +70,12 @@ export type ImportOptions = {
   readonly kid?: string
   /** The implementation to use; by default that of this runtime. */
   readonly backend?: Backend
+  /**
+   * How often a symmetric key may itself encrypt under a nonce drawn at random, as `dir` and the AES-GCM key wraps do
+   * (RFC 7165 S2). By default 2^32 times, beyond which two nonces may be the same (NIST SP 800-38D §8.3). How long it
+   * may live is for its owner to say.
+   */
+  readonly directUsesMax?: number
   /** Algorithms that are loaded only by who imports them, such as `mlDsa`. */
   readonly extensions?: readonly KeyExtension[]
 }
@@ -92,7 +100,7 @@ export function importKey(jwk: Jwk, options: ImportOptions = {}): Key {
 export function readKey(jwk: unknown, options: ImportOptions = {}): Result<{ readonly key: Key }, KeyCode> {
   if (!isJwk(jwk)) return { ok: false, code: 'key-malformed' }
   const backend = options.backend ?? defaultBackend
-  if (jwk.kty === 'oct') return readSecret(jwk, backend, options.kid)
+  if (jwk.kty === 'oct') return readSecret(jwk, backend, options)
   if (jwk.kty === 'RSA') return readRsa(jwk, backend, options.kid)
   if (jwk.kty === 'AKP') return readAlgorithmPair(jwk, backend, options)
   const curve = curves.get(jwk.crv ?? '')
@@ -120,7 +128,11 @@ export function readKey(jwk: unknown, options: ImportOptions = {}): Result<{ rea
   }
 }
 
-function readSecret(jwk: Jwk, backend: Backend, kid: string | undefined): Result<{ readonly key: Key }, KeyCode> {
+function readSecret(
+  jwk: Jwk,
+  backend: Backend,
+  { kid, directUsesMax = 2 ** 32 }: ImportOptions,
+): Result<{ readonly key: Key }, KeyCode> {
   const octets = jwk.k === undefined ? undefined : backend.fromBase64url(jwk.k)
   if (octets === undefined || octets.length === 0 || jwk.d !== undefined || jwk.x !== undefined)
     return { ok: false, code: 'key-malformed' }
@@ -134,7 +146,14 @@ function readSecret(jwk: Jwk, backend: Backend, kid: string | undefined): Result
   return {
     ok: true,
     key: makeKey(
-      { backend, symmetric, scheme: macOf(backend), signing: symmetric, verifying: symmetric },
+      {
+        backend,
+        symmetric,
+        scheme: macOf(backend),
+        signing: symmetric,
+        verifying: symmetric,
+        directUses: { left: directUsesMax },
+      },
       {
         ...describe(jwk, kid ?? jwk.kid),
         kty: 'oct',
@@ -317,6 +336,12 @@ function isJwk(value: unknown): value is Jwk {
   return (
     ops === undefined || (Array.isArray(ops) && ops.every((op) => typeof op === 'string') && new Set(ops).size === ops.length)
   )
+}
+
+/** Counts one direct use of a symmetric key; false when none is left. */
+export function spendDirectUse(key: Key): boolean {
+  const { directUses } = key[material]
+  return directUses !== undefined && directUses.left-- > 0
 }
 
 /** The first JWS algorithm that `key` fits, for a signer who named none. */
