@@ -63,6 +63,71 @@ describe('parley jwm', () => {
     expect(order).toEqual(lines.map((_, n) => n))
   })
 
+  it('answers a policy, a gateway, keys and parts as the library does', async () => {
+    const gateway = generateKey('P-256', { random })
+    const base = { payload: make.payload, sign_keys: [ed] }
+    const [signed, sealed, wrapped, apart] = await answers(
+      'make',
+      [
+        { ...base, form: 'flattened', profile: 'integrity' },
+        {
+          ...base,
+          recipients: [publicJwk(x), generateKey('oct-256', { random })],
+          replicate: ['id'],
+          profile: 'non-repudiation',
+        },
+        { jwk: ed, recipients: [publicJwk(x)], form: 'binary' },
+        { ...base, detached: true, unencoded: true, form: 'compact' },
+      ]
+        .map((request) => JSON.stringify(request))
+        .join('\n'),
+    )
+    const [countersigned] = await answers('make', JSON.stringify({ jwm: signed?.['jwm'], sign_keys: [gateway] }))
+    const verify_keys = [publicJwk(ed), publicJwk(gateway)]
+    const payload_b64u = Buffer.from(JSON.stringify(make.payload)).toString('base64url')
+    const opened = await answers(
+      'open',
+      [
+        { jwm: countersigned?.['jwm'], verify_keys, require: [ed.kid, gateway.kid], profile: 'integrity' },
+        { jwm: sealed?.['jwm'], keys: [x], verify_keys, profile: 'non-repudiation' },
+        { jwm: wrapped?.['jwm'], keys: [x], content: 'jwk' },
+        { jwm: apart?.['jwm'], verify_keys, payload_b64u },
+        { jwm: sealed?.['jwm'], keys: [x], verify_keys, audience: 'im:bob@b.example' },
+      ]
+        .map((request) => JSON.stringify(request))
+        .join('\n'),
+    )
+    expect(opened).toMatchObject([
+      { ok: true, proved: { signed_by: [ed.kid, gateway.kid] } },
+      { ok: true, proved: { order: 'sign-encrypt', origin: 'signature' } },
+      { ok: true, jwk: ed, thumbprint: ed.kid },
+      { ok: true, payload: make.payload },
+      { ok: false, error: 'audience-mismatch' },
+    ])
+    const text = JSON.stringify(sealed?.['jwm'])
+    const [inspected] = await answers('inspect', JSON.stringify({ jwm: text, split: true, keys: [publicJwk(x)] }))
+    expect(inspected).toMatchObject({ layers: [{ protected: { id: 'urn:uuid:1' } }], keys: [{ thumbprint: x.kid }] })
+    const { shared, entries } = inspected ?? {}
+    expect(await answers('make', JSON.stringify({ shared, entries }))).toMatchObject([{ ok: true, jwm: text }])
+  })
+
+  it('carries 8 MiB each way', { timeout: 60_000 }, async () => {
+    const payload = { body: { text: 'x'.repeat(8 * 1024 * 1024) } }
+    const [made] = await answers('make', JSON.stringify({ ...make, payload, form: 'binary' }))
+    const [opened] = await answers(
+      'open',
+      JSON.stringify({ jwm_b64u: made?.['jwm_b64u'], keys: [x], verify_keys: [publicJwk(ed)] }),
+    )
+    expect(JSON.stringify(opened?.['payload'])).toBe(JSON.stringify(payload))
+  })
+
+  it('lists every member of a request with --help', async () => {
+    const { code, out } = await stage.start([parleyBin, 'jwm', '--help'], { input: '' }).ended
+    expect(code).toBe(0)
+    for (const member of ['sign_keys', 'replicate', 'required_attributes', 'split', 'password_iterations'])
+      expect(out).toContain(member)
+  })
+
   it('refuses another verb', async () => {
     const program = stage.start([parleyBin, 'jwm', 'shake'], { input: '' })
     expect((await program.ended).code).toBe(2)

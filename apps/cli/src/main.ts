@@ -6,7 +6,7 @@ import { systemRandom } from '@parley/platform/system'
 import { Argument, Command, CommanderError, InvalidArgumentError, Option } from 'commander'
 import { addContact, deviceApprove, deviceList, deviceRequest, init, listContacts, verify } from './account.ts'
 import { exitCodes, explain } from './exit.ts'
-import { jwmVerbs, runJwmLines } from './jwm.ts'
+import { jwmHelp, jwmVerbs, runJwmLines } from './jwm.ts'
 import { parseDuration } from './profile.ts'
 import { visible } from './show.ts'
 import { chatWith, listen, send } from './talk.ts'
@@ -126,6 +126,7 @@ program
   .command('jwm')
   .description('the envelope itself: one JSON request a line in, one JSON result a line out')
   .addArgument(new Argument('<verb>').choices(jwmVerbs))
+  .addHelpText('after', jwmHelp)
   .action((verb) => runJwmLines(verb, process.stdin, { random: systemRandom, write: printAll }))
 
 try {

@@ -53,6 +53,17 @@ describe('make and open', () => {
           },
           { kind: 'jws', signatures: [{ alg: 'EdDSA', kid: ed.kid, verified: true }] },
         ],
+        proved: {
+          signed_by: [ed.kid],
+          passed_on_by: [],
+          encrypted_to: [x.kid],
+          committed: true,
+          order: 'sign-encrypt',
+          origin: 'signature',
+          anonymous: false,
+          from: null,
+          audience: [],
+        },
       })
     }
   })
@@ -115,7 +126,7 @@ describe('make and open', () => {
       ok: true,
     })
     expect(run('open', { jwm, keys: [{ ...x, d: 'AAAA' }] })).toEqual({ ok: false, error: 'key-malformed' })
-    expect(run('make', { payload, recipients: [{ kty: 'AKP' }], form: 'general' })).toEqual({
+    expect(run('make', { payload, recipients: [{ kty: 'XKP' }], form: 'general' })).toEqual({
       ok: false,
       error: 'key-unsupported',
     })

@@ -42,7 +42,7 @@ export {
 export { JwmError, type JwmErrorCode } from './errors.ts'
 export { inspectJwm, type ShownLayer } from './inspect.ts'
 export { type JwmLimits, jwmLimits } from './limits.ts'
-export { type MakeCode, type MakeOptions, makeJwm } from './make.ts'
+export { type MakeCode, type MakeOptions, makeJwm, writeJwe } from './make.ts'
 export {
   type Layer,
   type OpenCode,

@@ -52,6 +52,8 @@ export type MakeOptions = {
   readonly unprotected?: JsonObject
   /** PBKDF2 iterations for recipients with a password; by default 600 000. */
   readonly passwordIterations?: number
+  /** Compresses what is encrypted (RFC 7516 §4.1.3): its size then tells about its content. */
+  readonly zip?: 'DEF'
 }
 
 export type MakeCode =
@@ -89,6 +91,16 @@ export function makeJwm(
     if (!layers.every((layer) => isAllowed(layer, allowedAt(0, policies)))) return { ok: false, code: 'alg-not-allowed' }
     // There is always one.
     const jwm = serialize(layers.at(-1) as JwmLayer, form)
+    return { ok: true, jwm, bytes: sizeOf(jwm) }
+  } catch (error) {
+    return refusalOf(error)
+  }
+}
+
+/** Writes the JWE that `seal` makes, an encrypted key for example. */
+export function writeJwe(seal: () => Jwe, form: JwmForm): Result<{ readonly jwm: MadeJwm; readonly bytes: number }, MakeCode> {
+  try {
+    const jwm = serialize({ kind: 'jwe', jwe: seal() }, form)
     return { ok: true, jwm, bytes: sizeOf(jwm) }
   } catch (error) {
     return refusalOf(error)
@@ -150,6 +162,7 @@ function profileOf({ profile }: MakeOptions): readonly JwmPolicy[] {
 function fitsProfile(payload: Uint8Array, { signers, recipients, options, order }: Parts): boolean {
   const [profile] = profileOf(options)
   if (profile === undefined) return true
+  if (options.zip !== undefined) return false
   const both = signers.length > 0 && recipients.length > 0
   const planned = both ? order : recipients.length > 0 ? 'encrypt' : signers.length > 0 ? 'sign' : 'unsecured'
   if (profile.orders?.includes(planned) === false) return false
@@ -169,8 +182,8 @@ function fitsProfile(payload: Uint8Array, { signers, recipients, options, order 
 }
 
 // What only an encryption has needs one.
-function fitsEncryption({ recipients, options: { aad, unprotected, replicate = [] } }: Parts): boolean {
-  return recipients.length > 0 || (aad === undefined && unprotected === undefined && replicate.length === 0)
+function fitsEncryption({ recipients, options: { aad, unprotected, zip, replicate = [] } }: Parts): boolean {
+  return recipients.length > 0 || (aad === undefined && unprotected === undefined && zip === undefined && replicate.length === 0)
 }
 
 function isAllowed(layer: JwmLayer, allowed: AllowList): boolean {
@@ -208,7 +221,7 @@ type SealLayerOptions = {
 
 function sealLayer(octets: Uint8Array, { parts, nested, compact, shown }: SealLayerOptions): Jwe {
   const { recipients, options } = parts
-  const { random, enc, aad, unprotected, passwordIterations } = options
+  const { random, enc, aad, unprotected, passwordIterations, zip } = options
   const settings: SealOptions = {
     recipients,
     random,
@@ -218,6 +231,7 @@ function sealLayer(octets: Uint8Array, { parts, nested, compact, shown }: SealLa
     ...(aad === undefined ? {} : { aad }),
     ...(unprotected === undefined ? {} : { unprotected }),
     ...(passwordIterations === undefined ? {} : { passwordIterations }),
+    ...(zip === undefined ? {} : { zip }),
   }
   return sealJwe(octets, settings)
 }

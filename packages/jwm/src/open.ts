@@ -46,6 +46,8 @@ export type OpenJwmOptions = JwmPolicy & {
   readonly profile?: JwmProfileName
   /** The payload of an outermost signature that came without it. */
   readonly payload?: Uint8Array
+  /** Takes compressed content, within `limits.jose.inflatedBytesMax`; never with a profile. */
+  readonly zip?: boolean
   readonly limits?: JwmLimits
 }
 
@@ -129,7 +131,7 @@ function open(input: string | Uint8Array | JsonObject, options: OpenJwmOptions):
     if (aside !== undefined && read.kind === 'jwe') return { ok: false, code: 'serialization-malformed' }
     const step: ({ readonly ok: true } & Step) | Refusal =
       read.kind === 'jwe'
-        ? openLayer(read.jwe, { keys: options.keys ?? [], allowed, limits })
+        ? openLayer(read.jwe, { keys: options.keys ?? [], allowed, limits, zip: options.zip === true && named === undefined })
         : verifyLayer(read.jws, { keys: options.verifyKeys ?? [], allowed, limits, everySignature, aside })
     if (!step.ok) return step
     // RFC 7797 §7: unencoded payloads are not for nesting, neither as the outer layer nor as the inner one.
@@ -180,9 +182,13 @@ type Step = Evidence & {
 
 type LayerOptions = { readonly keys: readonly Key[]; readonly allowed: AllowList; readonly limits: JwmLimits }
 
-function openLayer(jwe: Jwe, { keys, allowed, limits }: LayerOptions): ({ readonly ok: true } & Step) | Refusal {
+function openLayer(
+  jwe: Jwe,
+  { keys, allowed, limits, zip }: LayerOptions & { readonly zip: boolean },
+): ({ readonly ok: true } & Step) | Refusal {
   const opened = openJwe(jwe, {
     keys,
+    zip,
     limits: limits.jose,
     ...(allowed.jwe === undefined ? {} : { algorithms: allowed.jwe }),
     ...(allowed.enc === undefined ? {} : { contentAlgorithms: allowed.enc }),

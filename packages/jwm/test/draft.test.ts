@@ -140,6 +140,20 @@ describe('making (§6.1)', () => {
   })
 })
 
+test('compressed content is made and read on request alone, and in no profile', () => {
+  const long = { body: { text: 'x'.repeat(5000) } }
+  const { jwm, bytes } = mustRead(make({ recipients: [bob.open], zip: 'DEF', form: 'compact' }, long))
+  expect(bytes).toBeLessThan(1000)
+  expect(open(jwm)).toEqual(refused('zip-unsupported'))
+  expect(openJwm(jwm, { ...all, zip: true })).toMatchObject({ ok: true, object: long })
+  expect(openJwm(jwm, { ...all, zip: true, profile: 'anonymous' })).toEqual(refused('zip-unsupported'))
+  expect(make({ recipients: [bob.open], zip: 'DEF', profile: 'anonymous' }, long)).toEqual({
+    ok: false,
+    code: 'profile-conflict',
+  })
+  expect(make({ signers: [alice.secret], zip: 'DEF' }, long)).toEqual({ ok: false, code: 'form-impossible' })
+})
+
 describe('validating (§6.2)', () => {
   const compact = made({ signers: [alice.secret], form: 'compact' }) as string
   const sealed = made({ recipients: [bob.open], form: 'compact' }) as string
