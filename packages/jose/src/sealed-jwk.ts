@@ -7,7 +7,7 @@
 import { type JsonObject, parseJsonObject, type Result, utf8 } from '@parley/core'
 import { object, text } from './header.ts'
 import { type Jwe, type SealOptions, sealJwe } from './jwe.ts'
-import { type JweCode, type OpenedJwe, type OpenOptions, openJwe } from './jwe-open.ts'
+import { type JweCode, type OpenedJwe, type OpenOptions, type OpenResult, openJwe, openJweAsync } from './jwe-open.ts'
 import type { Jwk } from './jwk.ts'
 import { type IgnoredKey, type JwkSetCode, readJwkSet } from './jwk-set.ts'
 import { type ImportOptions, type Key, type KeyCode, readKey } from './key.ts'
@@ -53,46 +53,63 @@ export function sealJwkSet(jwks: readonly Jwk[], options: SealOptions): Jwe {
   return sealJwe(utf8(JSON.stringify({ keys: jwks })), { ...options, protected: { ...options.protected, cty: jwkSetType } })
 }
 
+type OpenJwkResult = Result<Opened<{ readonly jwk: Jwk; readonly key: Key }>, OpenJwkCode>
+type OpenJwkSetResult = Result<
+  Opened<{ readonly keys: readonly Key[]; readonly ignored: readonly IgnoredKey[] }>,
+  OpenJwkCode | JwkSetCode
+>
+
 /** Decrypts what `sealJwk` made and prepares the key: it can do what its own `use`, `key_ops` and `alg` say, and no more. */
-export function openJwk(
-  jwe: Jwe,
-  options: OpenJwkOptions,
-): Result<Opened<{ readonly jwk: Jwk; readonly key: Key }>, OpenJwkCode> {
-  const inner = openTyped(jwe, jwkType, options)
-  if (!inner.ok) return inner
-  const { opened } = inner
+export function openJwk(jwe: Jwe, options: OpenJwkOptions): OpenJwkResult {
+  return holds(jwe, jwkType) ? readOpenedJwk(openJwe(jwe, options), options) : mismatch
+}
+
+/** `openJwk` with keys that may answer later. */
+export async function openJwkAsync(jwe: Jwe, options: OpenJwkOptions): Promise<OpenJwkResult> {
+  return holds(jwe, jwkType) ? readOpenedJwk(await openJweAsync(jwe, options), options) : mismatch
+}
+
+/** Decrypts what `sealJwkSet` made and prepares its keys, as `readJwkSet` does. */
+export function openJwkSet(jwe: Jwe, options: OpenJwkSetOptions): OpenJwkSetResult {
+  return holds(jwe, jwkSetType) ? readOpenedSet(openJwe(jwe, options), options) : mismatch
+}
+
+/** `openJwkSet` with keys that may answer later. */
+export async function openJwkSetAsync(jwe: Jwe, options: OpenJwkSetOptions): Promise<OpenJwkSetResult> {
+  return holds(jwe, jwkSetType) ? readOpenedSet(await openJweAsync(jwe, options), options) : mismatch
+}
+
+const mismatch = { ok: false, code: 'content-mismatch' } as const
+
+function holds(jwe: Jwe, type: string): boolean {
+  // RFC 7515 §4.1.10: without case, and with or without "application/". Unprotected, anybody could have written it.
+  const claimed = text(jwe.protected.header, 'cty')
+    ?.toLowerCase()
+    .replace(/^application\//, '')
+  return claimed === type
+}
+
+function readOpenedJwk(result: OpenResult, options: OpenJwkOptions): OpenJwkResult {
+  if (!result.ok) return { ok: false, code: result.code }
+  const { ok: _, ...opened } = result
   const { keysBytesMax, headerDepthMax } = options.limits ?? joseLimits
   if (opened.plaintext.length > keysBytesMax) return { ok: false, code: 'limit-exceeded' }
   const parsed = parseJsonObject(opened.plaintext, { bytesMax: keysBytesMax, depthMax: headerDepthMax })
   if (!parsed.ok) return { ok: false, code: 'key-malformed' }
   const value = parsed.value
   if (options.kty?.includes(text(value, 'kty') ?? '') === false) return { ok: false, code: 'kty-not-allowed' }
-  if (!showsOwn(opened.protectedHeader, value)) return { ok: false, code: 'content-mismatch' }
+  if (!showsOwn(opened.protectedHeader, value)) return mismatch
   const read = readKey(value, options.import)
   if (!read.ok) return read
   // readKey has checked the members.
   return { ok: true, jwk: value as Jwk, key: read.key, opened }
 }
 
-/** Decrypts what `sealJwkSet` made and prepares its keys, as `readJwkSet` does. */
-export function openJwkSet(
-  jwe: Jwe,
-  options: OpenJwkSetOptions,
-): Result<Opened<{ readonly keys: readonly Key[]; readonly ignored: readonly IgnoredKey[] }>, OpenJwkCode | JwkSetCode> {
-  const inner = openTyped(jwe, jwkSetType, options)
-  if (!inner.ok) return inner
-  const read = readJwkSet(inner.opened.plaintext, { ...options.import, limits: options.limits ?? joseLimits })
-  return read.ok ? { ...read, opened: inner.opened } : read
-}
-
-function openTyped(jwe: Jwe, type: string, options: OpenOptions): Result<{ readonly opened: OpenedJwe }, OpenJwkCode> {
-  // RFC 7515 §4.1.10: without case, and with or without "application/". Unprotected, anybody could have written it.
-  const claimed = text(jwe.protected.header, 'cty')
-    ?.toLowerCase()
-    .replace(/^application\//, '')
-  if (claimed !== type) return { ok: false, code: 'content-mismatch' }
-  const { ok, ...opened } = openJwe(jwe, options)
-  return 'plaintext' in opened ? { ok: true, opened } : { ok: false, code: opened.code }
+function readOpenedSet(result: OpenResult, options: OpenJwkSetOptions): OpenJwkSetResult {
+  if (!result.ok) return { ok: false, code: result.code }
+  const { ok: _, ...opened } = result
+  const read = readJwkSet(opened.plaintext, { ...options.import, limits: options.limits ?? joseLimits })
+  return read.ok ? { ...read, opened } : read
 }
 
 // The sealed attributes are strings and lists of strings, which are equal when their JSON is.

@@ -5,9 +5,12 @@ import {
   importPassword,
   type Jwe,
   type Jwk,
+  opaqueKey,
   openJwe,
   openJwk,
+  openJwkAsync,
   openJwkSet,
+  openJwkSetAsync,
   publicJwk,
   readJose,
   sealJwe,
@@ -129,6 +132,25 @@ describe.each(backends.map((backend) => [backend.name, backend] as const))('encr
     expect(openJwk(seal(jwk, 'jwk+json'), { keys, kty: ['OKP', 'EC'] })).toEqual({ ok: false, code: 'kty-not-allowed' })
     expect(openJwk(seal(jwk, 'jwk+json'), { keys, kty: ['oct'] })).toMatchObject({ ok: true })
     expect(openJwk(seal(`${jwk}${' '.repeat(70_000)}`, 'jwk+json'), { keys })).toEqual({ ok: false, code: 'limit-exceeded' })
+  })
+
+  test('keys held elsewhere unwrap too, when they answer', async () => {
+    const { agreements } = backend
+    const agreement = agreements['X25519']
+    const mine = agreement?.importPrivate(backend.fromBase64url(reader.d ?? '') ?? new Uint8Array(0))
+    const held = opaqueKey(publicJwk(reader), {
+      agree: async ({ x }) => agreement?.agree(mine, agreement.importPublic(backend.fromBase64url(x ?? '') ?? new Uint8Array(0))),
+    })
+    const jwk = generateKey('Ed25519', { random })
+    const one = sealJwk(jwk, { recipients, random })
+    expect(await openJwkAsync(one, { keys: [held], import: options })).toMatchObject({ ok: true, jwk, key: { kid: jwk.kid } })
+    const set = sealJwkSet([jwk, kek], { recipients, random })
+    expect(await openJwkSetAsync(set, { keys: [held], import: options })).toMatchObject({
+      ok: true,
+      keys: [{ kid: jwk.kid }, { kid: 'kek' }],
+    })
+    expect(await openJwkAsync(set, { keys: [held] })).toEqual({ ok: false, code: 'content-mismatch' })
+    expect(await openJwkSetAsync(one, { keys: [held] })).toEqual({ ok: false, code: 'content-mismatch' })
   })
 
   test('a whole set, of which broken members are ignored', () => {
