@@ -1,3 +1,4 @@
+import { brotliCompressSync } from 'node:zlib'
 import { build, type Rolldown } from 'vite'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { withFolder } from './examples.ts'
@@ -69,3 +70,12 @@ describe('a browser bundle of the agent', () => {
     expect(ping.code).not.toContain('urn:parley:chat')
   })
 })
+
+it('all of @parley/jwm with its default algorithms is at most 45 kB, minified and compressed', async () => {
+  const { code, modules } = await bundle("export * from '@parley/jwm'")
+  const bytes = brotliCompressSync(code).length
+  console.log(`@parley/jwm: ${code.length} octets minified, ${bytes} of them compressed with brotli`)
+  expect(bytes).toBeLessThanOrEqual(45_000)
+  // Algorithms beyond the default ones come with an import of their own.
+  expect(modules.filter((id) => /chacha|post-quantum|secp256k1|pbkdf2/.test(id))).toEqual([])
+}, 60_000)

@@ -50,8 +50,8 @@ describe.each([node, noble].map((backend) => [backend.name, backend] as const))(
     // The example authenticates bare octets, a JWE the ASCII of its header: the composition is checked by its parts.
     const half = hex(key).length / 2
     const [macKey, encryptionKey] = [hex(key).subarray(0, half), hex(key).subarray(half)]
-    expect(backend.cbcEncrypt(encryptionKey, hex(iv), utf8(plaintext))).toEqual(hex(ciphertext))
-    expect(backend.cbcDecrypt(encryptionKey, hex(iv), hex(ciphertext))).toEqual(utf8(plaintext))
+    expect(backend.cbc?.encrypt(encryptionKey, hex(iv), utf8(plaintext))).toEqual(hex(ciphertext))
+    expect(backend.cbc?.decrypt(encryptionKey, hex(iv), hex(ciphertext))).toEqual(utf8(plaintext))
     const bits = { 'A128CBC-HS256': 256, 'A192CBC-HS384': 384, 'A256CBC-HS512': 512 }[enc] as 256 | 384 | 512
     const length = new Uint8Array(8)
     new DataView(length.buffer).setUint32(4, 8 * aad.length)

@@ -6,6 +6,7 @@
 import { concat, equal, u32 } from '@parley/core'
 import type { ContentAlgorithm } from './algorithms.ts'
 import type { Backend, HashBits, Sealed } from './backend/backend.ts'
+import { JoseError } from './errors.ts'
 
 export type ContentOptions = {
   readonly backend: Backend
@@ -17,9 +18,9 @@ export type ContentOptions = {
 /** Encrypts `plaintext`. */
 export function sealContent(row: ContentAlgorithm, plaintext: Uint8Array, { backend, key, iv, aad }: ContentOptions): Sealed {
   if (row.cipher === 'gcm') return backend.gcmSeal(key, iv, plaintext, aad)
-  if (row.cipher === 'chacha') return backend.chachaSeal(key, iv, plaintext, aad)
+  if (row.cipher === 'chacha') return available(backend.chacha).seal(key, iv, plaintext, aad)
   const { macKey, encryptionKey } = halves(backend, key)
-  const ciphertext = backend.cbcEncrypt(encryptionKey, iv, plaintext)
+  const ciphertext = available(backend.cbc).encrypt(encryptionKey, iv, plaintext)
   return { ciphertext, tag: tagOf(row, { backend, macKey, iv, ciphertext, aad }) }
 }
 
@@ -30,11 +31,22 @@ export function openContent(
   { backend, key, iv, aad }: ContentOptions,
 ): Uint8Array | undefined {
   if (row.cipher === 'gcm') return backend.gcmOpen(key, iv, sealed, aad)
-  if (row.cipher === 'chacha') return backend.chachaOpen(key, iv, sealed, aad)
+  if (row.cipher === 'chacha') return available(backend.chacha).open(key, iv, sealed, aad)
   const { macKey, encryptionKey } = halves(backend, key)
   const { ciphertext, tag } = sealed
   if (!equal(tag, tagOf(row, { backend, macKey, iv, ciphertext, aad }))) return undefined
-  return backend.cbcDecrypt(encryptionKey, iv, ciphertext)
+  return available(backend.cbc).decrypt(encryptionKey, iv, ciphertext)
+}
+
+/** Whether `backend` has what the row needs; opening treats a key without it as one that does not fit. */
+export function hasContent(backend: Backend, { cipher }: ContentAlgorithm): boolean {
+  return cipher === 'gcm' || backend[cipher] !== undefined
+}
+
+/** A part that not every backend has. */
+export function available<T>(part: T | undefined): T {
+  if (part === undefined) throw new JoseError('ERR_JOSE_ALGORITHM_UNAVAILABLE', 'the algorithm is not available in this backend')
+  return part
 }
 
 function halves(backend: Backend, key: unknown): { readonly macKey: Uint8Array; readonly encryptionKey: Uint8Array } {

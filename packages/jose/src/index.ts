@@ -14,8 +14,10 @@ export {
   signatureAlgorithms,
 } from './algorithms.ts'
 export type {
+  Aead,
   Agreement,
   Backend,
+  Cbc,
   HashBits,
   PasswordOptions,
   Rsa,

@@ -12,7 +12,7 @@ import {
   keyManagementAlgorithms,
 } from './algorithms.ts'
 import { commitment, commitmentName } from './commitment.ts'
-import { openContent } from './content.ts'
+import { hasContent, openContent } from './content.ts'
 import { type HeaderCode, joinJweHeader, object, text } from './header.ts'
 import { additionalData, type Jwe, type JweRecipient, passwordKey } from './jwe.ts'
 import { concatKdf } from './kdf.ts'
@@ -104,7 +104,11 @@ function* openOne(jwe: Jwe, recipient: JweRecipient, { options, budget }: OneOpt
   if (!checked.ok) return { problem: { code: checked.code, weight: ours ? 4 : 1 } }
   if (!ours) return { problem: { code: 'key-unknown', weight: 2 } }
   const { header, row, content } = checked
-  const fitting = named.filter((key) => fitsEncryption(key, row.alg, { enc: content.enc, operation: 'open' }))
+  const fitting = named.filter((key) => {
+    const { backend } = materialOf(key)
+    if (!hasContent(backend, content) || (row.mode === 'password' && backend.pbkdf2 === undefined)) return false
+    return fitsEncryption(key, row.alg, { enc: content.enc, operation: 'open' })
+  })
   if (fitting.length === 0)
     return { problem: kid === undefined ? { code: 'key-unknown', weight: 2 } : { code: 'key-unfit', weight: 5 } }
   let problem: Problem = { code: 'decryption-failed', weight: 6 }

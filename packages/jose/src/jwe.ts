@@ -7,7 +7,7 @@ import { concat, type Json, type JsonObject, type Random, utf8 } from '@parley/c
 import { type ContentAlgorithm, contentAlgorithms, type KeyManagementAlgorithm, keyManagementAlgorithms } from './algorithms.ts'
 import type { Agreement, Backend } from './backend/backend.ts'
 import { commitment, commitmentName } from './commitment.ts'
-import { sealContent } from './content.ts'
+import { available, sealContent } from './content.ts'
 import { JoseError } from './errors.ts'
 import { joinJweHeader, type ProtectedHeader } from './header.ts'
 import { privateOctets, toPublicJwk } from './jwk.ts'
@@ -134,8 +134,7 @@ export function sealJwe(plaintext: Uint8Array, options: SealOptions): Jwe {
 }
 
 function deflate(backend: Backend, plaintext: Uint8Array): Uint8Array {
-  if (backend.deflate === undefined) throw new JoseError('ERR_JOSE_ALGORITHM_UNAVAILABLE', 'there is no DEFLATE in this runtime')
-  return backend.deflate(plaintext)
+  return available(backend.deflate)(plaintext)
 }
 
 /** ASCII(protected), and the application's own data behind a period (RFC 7516 §5.1 step 14). */
@@ -217,7 +216,7 @@ export function passwordKey(
   { row, salt, iterations }: { readonly row: KeyManagementAlgorithm; readonly salt: Uint8Array; readonly iterations: number },
 ): Uint8Array {
   const { backend, symmetric } = materialOf(key)
-  return backend.pbkdf2(backend.secretOctets(symmetric), {
+  return available(backend.pbkdf2)(backend.secretOctets(symmetric), {
     bits: row.passwordHash ?? 512,
     salt: concat(utf8(`${row.alg}\u0000`), salt),
     iterations,

@@ -105,6 +105,8 @@ export function readKey(jwk: unknown, options: ImportOptions = {}): Result<{ rea
   if (jwk.kty === 'AKP') return readAlgorithmPair(jwk, backend, options)
   const curve = curves.get(jwk.crv ?? '')
   if (curve === undefined || curve.kty !== jwk.kty) return { ok: false, code: 'key-unsupported' }
+  if (backend.signatures[curve.crv] === undefined && backend.agreements[curve.crv] === undefined)
+    return { ok: false, code: 'key-unavailable' }
   const publicKey = coordinates(jwk, { backend, bytes: curve.coordinateBytes, count: curve.kty === 'EC' ? 2 : 1 })
   const privateKey = jwk.d === undefined ? undefined : backend.fromBase64url(jwk.d)
   if (publicKey === undefined || jwk.k !== undefined || (jwk.d !== undefined && privateKey?.length !== curve.coordinateBytes)) {

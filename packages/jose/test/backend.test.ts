@@ -2,6 +2,9 @@ import { fromBase64url } from '@parley/core'
 import { describe, expect, test } from 'vitest'
 import { backend as noble } from '../src/backend/noble.ts'
 import { backend as node } from '../src/backend/node.ts'
+import { generateKey, importKey, type Key, openJwe, sealJwe } from '../src/index.ts'
+import { noble as all } from '../src/noble.ts'
+import { seeded } from './setup.ts'
 
 const bytes = (length: number): Uint8Array => Uint8Array.from({ length }, (_, i) => (i * 151 + (i >> 3)) & 0xff)
 
@@ -37,5 +40,48 @@ describe('base64url of long texts on Node, which has a way of its own', () => {
       }
     }
     expect(told).toEqual([])
+  })
+})
+
+describe('the smallest backend, which browsers load', () => {
+  const random = seeded(3)
+  const secret = (length: number) => importKey({ kty: 'oct', k: noble.base64url(bytes(length)) }, { backend: noble })
+
+  test('has the default algorithms', () => {
+    for (const kind of ['Ed25519', 'X25519', 'P-256'] as const) {
+      expect(importKey(generateKey(kind, { random }), { backend: noble }).crv).toBe(kind)
+    }
+    const jwe = sealJwe(bytes(9), { recipients: [{ key: secret(32) }], random })
+    expect(openJwe(jwe, { keys: [secret(32)] })).toMatchObject({ ok: true, plaintext: bytes(9) })
+  })
+
+  test.each(['P-384', 'P-521', 'secp256k1'] as const)('says that it has no %s, which all of noble has', (kind) => {
+    const jwk = generateKey(kind, { random })
+    expect(() => importKey(jwk, { backend: noble })).toThrow(expect.objectContaining({ code: 'ERR_JOSE_KEY_UNAVAILABLE' }))
+    expect(importKey(jwk, { backend: all }).crv).toBe(kind)
+  })
+
+  test.each([
+    ['C20P', 32],
+    ['XC20P', 32],
+    ['A128CBC-HS256', 32],
+    ['A256CBC-HS512', 64],
+  ] as const)('says that it has no %s, which all of noble has', (enc, length) => {
+    const jwk = { kty: 'oct', k: noble.base64url(bytes(length)) }
+    const [small, large] = [importKey(jwk, { backend: noble }), importKey(jwk, { backend: all })]
+    const seal = (key: Key) => sealJwe(bytes(9), { recipients: [{ key, alg: 'dir' }], random, enc })
+    expect(() => seal(small)).toThrow(expect.objectContaining({ code: 'ERR_JOSE_ALGORITHM_UNAVAILABLE' }))
+    expect(openJwe(seal(large), { keys: [large] }).ok).toBe(true)
+    expect(openJwe(seal(large), { keys: [small] }).ok).toBe(false)
+  })
+
+  test('says that it takes no passwords', () => {
+    const alg = 'PBES2-HS256+A128KW'
+    const seal = (key: Key) => sealJwe(bytes(9), { recipients: [{ key, alg }], random, passwordIterations: 1000 })
+    const jwk = { kty: 'oct', k: noble.base64url(bytes(12)), alg }
+    const [small, large] = [importKey(jwk, { backend: noble }), importKey(jwk, { backend: all })]
+    expect(() => seal(small)).toThrow(expect.objectContaining({ code: 'ERR_JOSE_ALGORITHM_UNAVAILABLE' }))
+    expect(openJwe(seal(large), { keys: [large], algorithms: [alg] }).ok).toBe(true)
+    expect(openJwe(seal(large), { keys: [small], algorithms: [alg] }).ok).toBe(false)
   })
 })

@@ -60,6 +60,20 @@ export interface Agreement {
 
 export type Sealed = { readonly ciphertext: Uint8Array; readonly tag: Uint8Array }
 
+/** Authenticated encryption; takes a prepared key or bare octets, and lengths are checked by the caller. */
+export interface Aead {
+  seal(key: unknown, iv: Uint8Array, plaintext: Uint8Array, aad: Uint8Array): Sealed
+  /** `undefined` when the tag does not fit. */
+  open(key: unknown, iv: Uint8Array, sealed: Sealed, aad: Uint8Array): Uint8Array | undefined
+}
+
+/** AES-CBC with PKCS #7 padding and bare octets as key. Authenticates nothing. */
+export interface Cbc {
+  encrypt(key: Uint8Array, iv: Uint8Array, plaintext: Uint8Array): Uint8Array
+  /** `undefined` when the padding is none. */
+  decrypt(key: Uint8Array, iv: Uint8Array, ciphertext: Uint8Array): Uint8Array | undefined
+}
+
 export interface Backend {
   readonly name: 'node' | 'noble'
   readonly signatures: { readonly [curve: string]: SignatureScheme | undefined }
@@ -86,20 +100,16 @@ export interface Backend {
   gcmSeal(key: unknown, iv: Uint8Array, plaintext: Uint8Array, aad: Uint8Array): Sealed
   /** `undefined` when the tag does not fit. */
   gcmOpen(key: unknown, iv: Uint8Array, sealed: Sealed, aad: Uint8Array): Uint8Array | undefined
-  /** ChaCha20-Poly1305 with an IV of 12 octets, XChaCha20-Poly1305 with one of 24; as `gcmSeal` otherwise. */
-  chachaSeal(key: unknown, iv: Uint8Array, plaintext: Uint8Array, aad: Uint8Array): Sealed
-  /** `undefined` when the tag does not fit. */
-  chachaOpen(key: unknown, iv: Uint8Array, sealed: Sealed, aad: Uint8Array): Uint8Array | undefined
-  /** AES-CBC with PKCS #7 padding and bare octets as key. Authenticates nothing. */
-  cbcEncrypt(key: Uint8Array, iv: Uint8Array, plaintext: Uint8Array): Uint8Array
-  /** `undefined` when the padding is none. */
-  cbcDecrypt(key: Uint8Array, iv: Uint8Array, ciphertext: Uint8Array): Uint8Array | undefined
+  /** ChaCha20-Poly1305 with an IV of 12 octets, XChaCha20-Poly1305 with one of 24. Not in the smallest backend. */
+  readonly chacha?: Aead
+  /** Not in the smallest backend. */
+  readonly cbc?: Cbc
   /** Raw DEFLATE (RFC 1951). Absent where the runtime has none that answers at once. */
   readonly deflate?: (content: Uint8Array) => Uint8Array
   /** The content, `too-long` when it has more than `bytesMax` octets, or `undefined` when it is no DEFLATE. */
   readonly inflate?: (compressed: Uint8Array, bytesMax: number) => Uint8Array | 'too-long' | undefined
-  /** PBKDF2 with HMAC and SHA-2. */
-  pbkdf2(password: Uint8Array, options: PasswordOptions): Uint8Array
+  /** PBKDF2 with HMAC and SHA-2. Not in the smallest backend. */
+  readonly pbkdf2?: (password: Uint8Array, options: PasswordOptions) => Uint8Array
   /** The octets of a symmetric key that `importSecret` prepared, or of bare octets. */
   secretOctets(key: unknown): Uint8Array
 }

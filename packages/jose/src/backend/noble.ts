@@ -1,15 +1,13 @@
 /**
- * The backend that runs everywhere: noble, pure JavaScript, synchronous and deterministic.
- * Chosen wherever the package condition "node" is not set; on Node exported as `@parley/jose/noble`.
+ * The backend that runs everywhere: noble, pure JavaScript, synchronous and deterministic. Chosen wherever the package
+ * condition "node" is not set. It has what the default algorithms need and no more, because browsers load it;
+ * `@parley/jose/noble` has the rest.
  * @module
  */
-import { aeskw, cbc, gcm } from '@noble/ciphers/aes.js'
-import { chacha20poly1305, xchacha20poly1305 } from '@noble/ciphers/chacha.js'
+import { aeskw, gcm } from '@noble/ciphers/aes.js'
 import { ed25519, x25519 } from '@noble/curves/ed25519.js'
-import { p256, p384, p521 } from '@noble/curves/nist.js'
-import { secp256k1 } from '@noble/curves/secp256k1.js'
+import { p256 } from '@noble/curves/nist.js'
 import { hmac } from '@noble/hashes/hmac.js'
-import { pbkdf2 } from '@noble/hashes/pbkdf2.js'
 import { sha256, sha384, sha512 } from '@noble/hashes/sha2.js'
 import { base64url, concat, fromBase64url, fromUtf8, utf8 } from '@parley/core'
 import type { Agreement, Backend, Sealed, SignatureScheme } from './backend.ts'
@@ -18,7 +16,8 @@ type Pair = { readonly privateKey: Uint8Array; readonly publicKey: Uint8Array }
 
 const uncompressed = Uint8Array.of(4)
 
-function attempt<T>(compute: () => T): T | undefined {
+/** What noble answers, or `undefined` where it throws. */
+export function attempt<T>(compute: () => T): T | undefined {
   try {
     return compute()
   } catch {
@@ -38,9 +37,10 @@ const signEd25519: SignatureScheme = {
     attempt(() => ed25519.verify(signature, data, key as Uint8Array, { zip215: false })) ?? false,
 }
 
-type Weierstrass = typeof p256
+export type Weierstrass = typeof p256
 
-function ecdsa(curve: Weierstrass): SignatureScheme {
+/** ECDSA on a curve of noble. */
+export function ecdsa(curve: Weierstrass): SignatureScheme {
   return {
     importPrivate: (privateKey) => privateKey,
     importPublic: (publicKey) => point(curve, publicKey),
@@ -62,7 +62,8 @@ const agreeX25519: Agreement = {
     attempt(() => x25519.getSharedSecret((privateKey as Pair).privateKey, publicKey as Uint8Array)),
 }
 
-function ecdh(curve: Weierstrass): Agreement {
+/** Diffie-Hellman on a curve of noble. */
+export function ecdh(curve: Weierstrass): Agreement {
   return {
     importPrivate: (privateKey): Pair | undefined =>
       attempt(() => ({ privateKey, publicKey: curve.getPublicKey(privateKey, false).subarray(1) })),
@@ -90,17 +91,11 @@ function asciiText(bytes: Uint8Array): string | undefined {
   return fromUtf8(bytes)
 }
 
-/** The primitives in pure JavaScript. */
+/** The primitives of the default algorithms in pure JavaScript. */
 export const backend: Backend = {
   name: 'noble',
-  signatures: {
-    Ed25519: signEd25519,
-    'P-256': ecdsa(p256),
-    'P-384': ecdsa(p384),
-    'P-521': ecdsa(p521),
-    secp256k1: ecdsa(secp256k1),
-  },
-  agreements: { X25519: agreeX25519, 'P-256': ecdh(p256), 'P-384': ecdh(p384), 'P-521': ecdh(p521) },
+  signatures: { Ed25519: signEd25519, 'P-256': ecdsa(p256) },
+  agreements: { X25519: agreeX25519, 'P-256': ecdh(p256) },
   sha256: (data) => sha256(data),
   // A secret is always bare octets here.
   hmac: (bits, key, data) => hmac(hashes[bits], key as Uint8Array, data),
@@ -116,19 +111,5 @@ export const backend: Backend = {
     return { ciphertext: sealed.subarray(0, plaintext.length), tag: sealed.subarray(plaintext.length) }
   },
   gcmOpen: (key, iv, { ciphertext, tag }, aad) => attempt(() => gcm(key as Uint8Array, iv, aad).decrypt(concat(ciphertext, tag))),
-  chachaSeal(key, iv, plaintext, aad): Sealed {
-    const sealed = chacha(iv)(key as Uint8Array, iv, aad).encrypt(plaintext)
-    return { ciphertext: sealed.subarray(0, plaintext.length), tag: sealed.subarray(plaintext.length) }
-  },
-  chachaOpen: (key, iv, { ciphertext, tag }, aad) =>
-    attempt(() => chacha(iv)(key as Uint8Array, iv, aad).decrypt(concat(ciphertext, tag))),
-  cbcEncrypt: (key, iv, plaintext) => cbc(key, iv).encrypt(plaintext),
-  cbcDecrypt: (key, iv, ciphertext) => attempt(() => cbc(key, iv).decrypt(ciphertext)),
-  pbkdf2: (password, { bits, salt, iterations, keyBytes }) =>
-    pbkdf2(hashes[bits], password, salt, { c: iterations, dkLen: keyBytes }),
   secretOctets: (key) => key as Uint8Array,
-}
-
-function chacha(iv: Uint8Array): typeof chacha20poly1305 {
-  return iv.length === 24 ? xchacha20poly1305 : chacha20poly1305
 }

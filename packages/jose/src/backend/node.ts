@@ -27,7 +27,7 @@ import {
 } from 'node:crypto'
 import { deflateRawSync, inflateRawSync } from 'node:zlib'
 import { xchacha20poly1305 } from '@noble/ciphers/chacha.js'
-import type { Agreement, Backend, Rsa, SignatureScheme } from './backend.ts'
+import type { Aead, Agreement, Backend, Cbc, Rsa, SignatureScheme } from './backend.ts'
 
 const empty = new Uint8Array(0)
 const wrapIv = Buffer.alloc(8, 0xa6)
@@ -196,6 +196,43 @@ function keyBits(key: unknown): number {
   return 8 * (key instanceof Uint8Array ? key.length : ((key as KeyObject).symmetricKeySize ?? 0))
 }
 
+const chacha: Aead = {
+  seal(key, iv, plaintext, aad) {
+    // OpenSSL has no XChaCha20.
+    if (iv.length === 24) {
+      const sealed = xchacha20poly1305(octetsOf(key), iv, aad).encrypt(plaintext)
+      return { ciphertext: sealed.subarray(0, plaintext.length), tag: sealed.subarray(plaintext.length) }
+    }
+    const cipher = createCipheriv('chacha20-poly1305', key as KeyObject, iv, { authTagLength: 16 })
+    cipher.setAAD(aad, { plaintextLength: plaintext.length })
+    const ciphertext = plain(cipher.update(plaintext))
+    cipher.final()
+    return { ciphertext, tag: plain(cipher.getAuthTag()) }
+  },
+  open: (key, iv, { ciphertext, tag }, aad) =>
+    attempt(() => {
+      if (iv.length === 24) return xchacha20poly1305(octetsOf(key), iv, aad).decrypt(Buffer.concat([ciphertext, tag]))
+      const decipher = createDecipheriv('chacha20-poly1305', key as KeyObject, iv, { authTagLength: 16 })
+      decipher.setAAD(aad, { plaintextLength: ciphertext.length })
+      decipher.setAuthTag(tag)
+      const plaintext = ciphertext.length === 0 ? empty : plain(decipher.update(ciphertext))
+      decipher.final()
+      return plaintext
+    }),
+}
+
+const cbc: Cbc = {
+  encrypt(key, iv, plaintext) {
+    const cipher = createCipheriv(`aes-${8 * key.length}-cbc`, key, iv)
+    return plain(Buffer.concat([cipher.update(plaintext), cipher.final()]))
+  },
+  decrypt: (key, iv, ciphertext) =>
+    attempt(() => {
+      const decipher = createDecipheriv(`aes-${8 * key.length}-cbc`, key, iv)
+      return plain(Buffer.concat([decipher.update(ciphertext), decipher.final()]))
+    }),
+}
+
 /** The primitives of node:crypto. */
 export const backend: Backend = {
   name: 'node',
@@ -240,37 +277,8 @@ export const backend: Backend = {
       decipher.final()
       return plaintext
     }),
-  chachaSeal(key, iv, plaintext, aad) {
-    // OpenSSL has no XChaCha20.
-    if (iv.length === 24) {
-      const sealed = xchacha20poly1305(octetsOf(key), iv, aad).encrypt(plaintext)
-      return { ciphertext: sealed.subarray(0, plaintext.length), tag: sealed.subarray(plaintext.length) }
-    }
-    const cipher = createCipheriv('chacha20-poly1305', key as KeyObject, iv, { authTagLength: 16 })
-    cipher.setAAD(aad, { plaintextLength: plaintext.length })
-    const ciphertext = plain(cipher.update(plaintext))
-    cipher.final()
-    return { ciphertext, tag: plain(cipher.getAuthTag()) }
-  },
-  chachaOpen: (key, iv, { ciphertext, tag }, aad) =>
-    attempt(() => {
-      if (iv.length === 24) return xchacha20poly1305(octetsOf(key), iv, aad).decrypt(Buffer.concat([ciphertext, tag]))
-      const decipher = createDecipheriv('chacha20-poly1305', key as KeyObject, iv, { authTagLength: 16 })
-      decipher.setAAD(aad, { plaintextLength: ciphertext.length })
-      decipher.setAuthTag(tag)
-      const plaintext = ciphertext.length === 0 ? empty : plain(decipher.update(ciphertext))
-      decipher.final()
-      return plaintext
-    }),
-  cbcEncrypt(key, iv, plaintext) {
-    const cipher = createCipheriv(`aes-${8 * key.length}-cbc`, key, iv)
-    return plain(Buffer.concat([cipher.update(plaintext), cipher.final()]))
-  },
-  cbcDecrypt: (key, iv, ciphertext) =>
-    attempt(() => {
-      const decipher = createDecipheriv(`aes-${8 * key.length}-cbc`, key, iv)
-      return plain(Buffer.concat([decipher.update(ciphertext), decipher.final()]))
-    }),
+  chacha,
+  cbc,
   deflate: (content) => plain(deflateRawSync(content)),
   inflate(compressed, bytesMax) {
     try {
