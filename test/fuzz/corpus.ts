@@ -63,6 +63,7 @@ export function makeCorpus(seed: number | string, { ring, signing }: { readonly 
     ...severalSignatures(lab),
     ...encryptionRows(lab),
     ...severalRecipients(lab),
+    ...compressed(lab),
     ...nested(lab),
     ...profile(lab),
   ]
@@ -78,6 +79,11 @@ function payloadOf({ random }: Lab): Uint8Array {
   return random.chance(0.5)
     ? encodeAttributes({ ...attributes, threadId: `t${random.int(1e6)}` })
     : random.bytes(8 + random.int(200))
+}
+
+/** Long enough that readers have quicker ways for it. */
+function longPayload({ random }: Lab): Uint8Array {
+  return random.bytes(2000 + random.int(3000))
 }
 
 function costOf(kids: readonly string[]): Cost {
@@ -210,7 +216,7 @@ function encryptionRows(lab: Lab): Subject[] {
     ),
   )
   return rows.flatMap(({ alg, enc, kid }) => {
-    const payload = payloadOf(lab)
+    const payload = random.chance(0.15) ? longPayload(lab) : payloadOf(lab)
     const recipients: Recipient[] = [{ key: recipientKey(lab, kid), alg }]
     const shared = { recipients, random, enc, passwordIterations: iterations, protected: { typ: 'JWM' } }
     const jwe = sealJwe(payload, {
@@ -261,13 +267,25 @@ function sealMixture(
 
 function severalRecipients(lab: Lab): Subject[] {
   return mixtures.flatMap((mixture) =>
-    // Two each, so that parts of one can be moved into another for the same readers.
-    [1, 2].flatMap((nth) => {
-      const [jwe, layer] = sealMixture(lab, payloadOf(lab), mixture)
+    // Several each, so that parts of one can be moved into another for the same readers.
+    [1, 2, 3, 4].flatMap((nth) => {
+      const [jwe, layer] = sealMixture(lab, nth < 3 ? payloadOf(lab) : longPayload(lab), mixture)
       const cost = costOf(mixture.map(([kid]) => kid))
       return formsOfJwe(jwe, { label: `${mixture.map(([kid]) => kid).join('+')} #${nth}`, truth: [layer], cost })
     }),
   )
+}
+
+function compressed(lab: Lab): Subject[] {
+  // Only Node has DEFLATE.
+  if (lab.ring.backend.deflate === undefined) return []
+  return ['A256GCM', 'A128CBC-HS256'].flatMap((enc) => {
+    const payload = utf8('again and again, '.repeat(20))
+    const recipients = [{ key: recipientKey(lab, 'enc-X25519') }]
+    const jwe = sealJwe(payload, { recipients, random: lab.random, enc, zip: 'DEF' })
+    const layer = layerOfJwe(jwe, payload, ['enc-X25519 ECDH-ES+A256KW'])
+    return formsOfJwe(jwe, { label: `compressed ${enc}`, truth: [layer], cost: 'cheap' }).filter(({ form }) => form !== 'urlsafe')
+  })
 }
 
 function nested(lab: Lab): Subject[] {

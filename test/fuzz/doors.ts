@@ -35,6 +35,8 @@ export type Opener = (door: Door, input: Input, reader: Reader) => Outcome
 // Passwords are the one work that a header asks for by a number; the fuzzer has thousands of them.
 const limits = { ...joseLimits, passwordIterationsMax: 20_000 }
 const jwm = { ...jwmLimits, jose: limits }
+// What JSON texts of objects are held to: a few levels around the headers.
+const jsonLimits = { bytesMax: limits.bytesMax, depthMax: limits.headerDepthMax + 4 }
 const algorithms: readonly string[] = [...keyManagementAlgorithms.keys()]
 
 /** Opens `input` through `door`. */
@@ -47,16 +49,47 @@ export const open: Opener = (door, { parts, detached }, reader) => {
     return read.ok ? openObject({ kind: 'jwe', jwe: read.jwe }, reader, undefined) : read
   }
   if (door === 'jwm') return openLayers(first, reader, aside)
-  const read = first instanceof Uint8Array && isBinary(first) ? readBinary(first, limits) : readJose(first, limits)
-  if (!read.ok) return read
-  return openObject('kind' in read ? read : { kind: 'jwe', jwe: read.jwe }, reader, aside)
+  if (first instanceof Uint8Array && isBinary(first)) {
+    const read = readBinary(first, limits)
+    return read.ok ? openObject({ kind: 'jwe', jwe: read.jwe }, reader, aside) : read
+  }
+  const read = readJose(first, limits)
+  const outcome = read.ok ? openObject(read, reader, aside) : read
+  if (isObjectText(first)) requireSame(outcome, { first, reader, aside })
+  return outcome
+}
+
+function isObjectText(part: string | Uint8Array): boolean {
+  return (typeof part === 'string' ? part.charCodeAt(0) : part[0]) === 0x7b
+}
+
+type Again = { readonly first: string | Uint8Array; readonly reader: Reader; readonly aside: Uint8Array | undefined }
+
+/** A text, the object that it is, and the text for a reader who names its keys must all be read alike. */
+function requireSame(outcome: Outcome, { first, reader, aside }: Again): void {
+  const parsed = parseJsonObject(first, jsonLimits)
+  const read: ReturnType<typeof readJose> = parsed.ok
+    ? readJose(parsed.value, limits)
+    : { ok: false, code: 'serialization-malformed' }
+  const careful = read.ok ? openObject(read, reader, aside) : read
+  if (shown(careful) !== shown(outcome)) throw new Error(`a text is read as ${shown(outcome)}, its object as ${shown(careful)}`)
+  const kids = reader.open.map(({ kid }) => kid ?? '')
+  const sought = readJose(first, limits, { kids })
+  const found = sought.ok ? openObject(sought, reader, aside) : sought
+  // Entries for others are not looked into then, so that a refusal may have another reason.
+  if (found.ok !== outcome.ok || (found.ok && shown(found) !== shown(outcome)))
+    throw new Error(`a text is read as ${shown(outcome)}, for a reader with names as ${shown(found)}`)
+}
+
+function shown(outcome: Outcome): string {
+  return outcome.ok ? `${Buffer.from(outcome.payload).toString('base64')} ${JSON.stringify(outcome.layers)}` : outcome.code
 }
 
 const octets = (part: string | Uint8Array): Uint8Array => (typeof part === 'string' ? new TextEncoder().encode(part) : part)
 
 function openObject(object: JoseObject, { open, verify, require }: Reader, payload: Uint8Array | undefined): Outcome {
   if (object.kind === 'jwe') {
-    const opened = openJwe(object.jwe, { keys: open, algorithms, limits })
+    const opened = openJwe(object.jwe, { keys: open, algorithms, limits, zip: true })
     if (!opened.ok) return opened
     const { key, alg, enc, protectedHeader, aad, committed, plaintext } = opened
     const layer: Layer = {
@@ -88,7 +121,7 @@ function nameOf(key: Key | undefined, held: readonly Key[]): string {
 }
 
 function openLayers(input: string | Uint8Array, { open, verify, require }: Reader, payload: Uint8Array | undefined): Outcome {
-  const parsed = typeof input === 'string' && input.startsWith('{') && input.length % 2 === 0 ? parseJsonObject(input) : undefined
+  const parsed = isObjectText(input) && input.length % 2 === 0 ? parseJsonObject(input, jsonLimits) : undefined
   // Callers hand over parsed objects as well; texts that no strict parser takes stay texts.
   const given: string | Uint8Array | JsonObject = parsed?.ok === true ? parsed.value : input
   const opened = openJwm(given, {

@@ -182,8 +182,10 @@ function stack(subject: Subject, { random, donor, ring }: StackOptions): Mutant 
   return changed ? { parts, truths } : undefined
 }
 
-function doorsOf({ form }: Subject): readonly Door[] {
-  return form === 'cut' || form === 'profile' ? [form] : ['jose', 'jwm']
+function doorsOf({ form, label }: Subject): readonly Door[] {
+  if (form === 'cut' || form === 'profile') return [form]
+  // Messages are never compressed (the opening of messages does not take it).
+  return label.startsWith('compressed') ? ['jose'] : ['jose', 'jwm']
 }
 
 function doorOf(subject: Subject, random: SimRandom): Door {

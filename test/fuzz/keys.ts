@@ -17,6 +17,7 @@ const lattices = ['ML-DSA-44', 'ML-DSA-65', 'ML-DSA-87'] as const
 const secretBytes: readonly number[] = [16, 24, 32, 48, 64]
 
 export type Ring = {
+  readonly backend: Backend
   /** The private and symmetric keys, by `kid`. */
   readonly keys: ReadonlyMap<string, Key>
   /** What a reader holds: everything to decrypt with, and everything to verify with. */
@@ -37,6 +38,7 @@ export function makeRing(seed: number | string, backend: Backend): Ring {
   const prepare = (jwk: Jwk): Key => importKey(jwk, { backend, extensions: [mlDsa] })
   const held = mine.filter(has).map((jwk) => [jwk.kid ?? '', prepare(jwk)] as const)
   return {
+    backend,
     keys: new Map(held),
     open: mine.filter((jwk) => has(jwk) && !jwk.kid?.startsWith('sig-')).map(prepare),
     verify: mine.filter((jwk) => has(jwk) && !jwk.kid?.startsWith('enc-')).map((jwk) => prepare(seen(jwk))),
