@@ -10,16 +10,20 @@ const rows = [...read('docs/requirements.md').matchAll(/^\| ([A-Z]\d+) \| (?:mus
   ([, id = '', shown = '']) => ({ id, shown }),
 )
 
+// Everything in quotation marks or backticks: titles of tests, and names of their rows.
+function titles(file: string): readonly string[] {
+  return [...read(file).matchAll(/'((?:[^'\\\n]|\\.)*)'|`([^`\n]*)`/g)].map(([, single, template]) => single ?? template ?? '')
+}
+
 it('the page has every requirement once', () => {
   const ids = Object.entries(parts).flatMap(([part, count]) => Array.from({ length: count }, (_, i) => `${part}${i + 1}`))
   expect(rows.map(({ id }) => id).sort()).toEqual(ids.sort())
 })
 
-it('each names a test that is there, or says that it is open', () => {
+it('each names a test that is there', () => {
   const wrong = rows.filter(({ shown }) => {
-    if (shown === 'open') return false
     const [, file = '', name = ''] = /^`([^`]+\.test\.ts)`: "(.+)"$/.exec(shown) ?? []
-    return name === '' || !existsSync(join(root, file)) || !read(file).includes(name)
+    return name === '' || !existsSync(join(root, file)) || !titles(file).some((title) => title.includes(name))
   })
   expect(wrong).toEqual([])
 })
