@@ -42,6 +42,23 @@ it('the example of the README has at most 12 lines', () => {
   expect(sdkExample().trimEnd().split('\n').length).toBeLessThanOrEqual(12)
 })
 
+// What an example says behind console.log it prints, in order.
+it('the examples of @parley/jwm print what they say', { timeout: 120_000 }, async () => {
+  const blocks = blocksOf('packages/jwm/README.md', 'ts')
+  expect(blocks.length).toBeGreaterThan(5)
+  const emit = { ...settings, compilerOptions: { ...settings.compilerOptions, noEmit: false, outDir: 'out', rootDir: '.' } }
+  const files = Object.fromEntries(blocks.map(({ index, code }) => [`example-${index}.ts`, code]))
+  await withFolder({ ...files, 'tsconfig.json': JSON.stringify(emit) }, async (folder) => {
+    await output(tsc, ['-p', folder], { cwd: folder })
+    for (const { index, code } of blocks) {
+      const said = [...code.matchAll(/console\.log\(.*\) \/\/ (.*)$/gm)].map(([, text]) => text)
+      expect(said.length).toBeGreaterThan(0)
+      const printed = await output('node', [join(folder, `out/example-${index}.js`)], { cwd: folder })
+      expect(printed).toBe(`${said.join('\n')}\n`)
+    }
+  })
+})
+
 // It runs as a reader would run it: compiled, in a process of its own, on the built packages.
 it('the example of the README runs', { timeout: 120_000 }, async () => {
   const relay = await startRelay()
