@@ -7,8 +7,9 @@
 import type { Result } from '@parley/core'
 import { backend } from '#backend'
 import { object } from './header.ts'
+import { type ImportOptions, type KeyCode, readKey } from './import-key.ts'
 import type { JwsSignature } from './jws.ts'
-import { type ImportOptions, type Key, type KeyCode, readKey } from './key.ts'
+import type { Key } from './key.ts'
 import { joseLimits } from './limits.ts'
 
 export type HeaderKeyOptions = Omit<ImportOptions, 'kid'>

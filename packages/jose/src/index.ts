@@ -30,6 +30,7 @@ export { commitment, commitmentName } from './commitment.ts'
 export { JoseError, type JoseErrorCode } from './errors.ts'
 export type { HeaderCode, ProtectedHeader } from './header.ts'
 export { type HeaderKeyOptions, headerCertificates, headerKey } from './header-key.ts'
+export { type ImportOptions, importKey, type KeyCode, type KeyExtension, readKey } from './import-key.ts'
 export { type Jwe, type JweRecipient, type Recipient, type SealOptions, sealJwe } from './jwe.ts'
 
 export {
@@ -65,15 +66,7 @@ export {
   type VerifyOptions,
   verifyJws,
 } from './jws.ts'
-export {
-  type ImportOptions,
-  importKey,
-  type Key,
-  type KeyCode,
-  type KeyExtension,
-  type OpaqueOperations,
-  readKey,
-} from './key.ts'
+export type { Key, OpaqueOperations } from './key.ts'
 export { type JoseLimits, joseLimits } from './limits.ts'
 
 export { opaqueKey } from './opaque.ts'

@@ -4,7 +4,8 @@
  * @module
  */
 import { type Json, type JsonObject, parseJsonObject, type Result } from '@parley/core'
-import { type ImportOptions, type Key, type KeyCode, readKey } from './key.ts'
+import { type ImportOptions, type KeyCode, readKey } from './import-key.ts'
+import type { Key } from './key.ts'
 import { type JoseLimits, joseLimits } from './limits.ts'
 
 export type JwkSetCode = 'jwk-set-malformed' | 'limit-exceeded'

@@ -7,8 +7,8 @@
 import { ml_dsa44, ml_dsa65, ml_dsa87 } from '@noble/post-quantum/ml-dsa.js'
 import { base64url, type Random } from '@parley/core'
 import type { SignatureScheme } from './backend/backend.ts'
+import type { KeyExtension } from './import-key.ts'
 import { type Jwk, thumbprint } from './jwk.ts'
-import type { KeyExtension } from './key.ts'
 
 export type MlDsaAlgorithm = 'ML-DSA-44' | 'ML-DSA-65' | 'ML-DSA-87'
 

@@ -5,8 +5,9 @@
  */
 import { curves } from './algorithms.ts'
 import { JoseError } from './errors.ts'
+import { readKey } from './import-key.ts'
 import type { Jwk } from './jwk.ts'
-import { type Key, makeKey, materialOf, type OpaqueOperations, readKey } from './key.ts'
+import { type Key, makeKey, materialOf, type OpaqueOperations } from './key.ts'
 
 /**
  * Prepares a key whose private part is held elsewhere. `jwk` is its public key, with `alg`, `use` and `key_ops` as usual;

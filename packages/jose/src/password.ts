@@ -4,7 +4,8 @@
  */
 import { base64url, utf8 } from '@parley/core'
 import type { Backend } from './backend/backend.ts'
-import { importKey, type Key } from './key.ts'
+import { importKey } from './import-key.ts'
+import type { Key } from './key.ts'
 
 export type PasswordAlgorithm = 'PBES2-HS512+A256KW' | 'PBES2-HS384+A192KW' | 'PBES2-HS256+A128KW'
 

@@ -6,11 +6,12 @@
  */
 import { type JsonObject, parseJsonObject, type Result, utf8 } from '@parley/core'
 import { object, text } from './header.ts'
+import { type ImportOptions, type KeyCode, readKey } from './import-key.ts'
 import { type Jwe, type SealOptions, sealJwe } from './jwe.ts'
 import { type JweCode, type OpenedJwe, type OpenOptions, type OpenResult, openJwe, openJweAsync } from './jwe-open.ts'
 import type { Jwk } from './jwk.ts'
 import { type IgnoredKey, type JwkSetCode, readJwkSet } from './jwk-set.ts'
-import { type ImportOptions, type Key, type KeyCode, readKey } from './key.ts'
+import type { Key } from './key.ts'
 import { joseLimits } from './limits.ts'
 
 /** What may be shown of a wrapped key. */
