@@ -116,6 +116,33 @@ for (const [file, value] of vectors('rfc7520-cookbook')) {
   })
 }
 
+describe('RFC 7520 keys', () => {
+  const jwks = [...vectors('rfc7520-cookbook')].filter(([file]) => file.startsWith('jwk/'))
+  test.each(jwks)('%s is read where its type is there', (file, value) => {
+    const isPrivate = /private|symmetric/.test(file)
+    for (const backend of [node, noble]) {
+      const read = readKey(value, { backend })
+      if (file.includes('rsa') && backend.rsa === undefined) expect(read).toEqual({ ok: false, code: 'key-unavailable' })
+      else expect(read).toMatchObject({ ok: true, key: { kid: (value as Jwk).kid, secret: isPrivate } })
+    }
+  })
+})
+
+describe('RFC 7520 §6, nested', () => {
+  const value = vectors('rfc7520-cookbook').get('6.nesting_signatures_and_encryption.json')
+  test.runIf(value !== undefined)('is decrypted, and the signature inside verified', () => {
+    const { sign, encrypt } = value as { readonly sign: Example; readonly encrypt: Example }
+    for (const output of Object.values(encrypt.output)) {
+      const read = readJose(output)
+      const opened = read.ok && read.kind === 'jwe' && openJwe(read.jwe, { keys: keysOf(encrypt, node) })
+      if (opened === false || !opened.ok) throw new Error('not opened')
+      const inner = readJose(opened.plaintext)
+      const verified = inner.ok && inner.kind === 'jws' && verifyJws(inner.jws, { keys: keysOf(sign, node) })
+      expect(verified).toMatchObject({ ok: true, payload: utf8(sign.input.payload ?? '') })
+    }
+  })
+})
+
 describe('RFC 8037 Appendix A', () => {
   for (const value of vectors('rfc8037').values()) {
     if (!isJsonObject(value)) continue
