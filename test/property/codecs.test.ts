@@ -141,21 +141,19 @@ describe('cards and statements', () => {
       ),
     ),
   )
-  const card = fc
-    .tuple(address, devices)
-    .map(([owner, list]) =>
-      signCard(
-        {
-          address: owner,
-          version: 1,
-          prev: null,
-          accountKey: publicJwk(accountJwk),
-          next: thumbprint(recoveryJwk),
-          devices: list,
-        },
-        { key: account, now },
-      ),
-    )
+  const card = fc.tuple(address, devices).map(([owner, list]) =>
+    signCard(
+      {
+        address: owner,
+        version: 1,
+        prev: null,
+        accountKey: publicJwk(accountJwk),
+        next: thumbprint(recoveryJwk),
+        devices: list,
+      },
+      { key: account, now },
+    ),
+  )
 
   it('come back as they were signed, and with any character changed they do not', () => {
     check(
