@@ -113,6 +113,11 @@ test('a MAC key is as long as its hash, and a public key is never one', () => {
   expect(verify(forged, publicJwk({ ...ed, x }))).toEqual({ ok: false, code: 'key-unknown' })
 })
 
+test('an RSA key of more than two primes is not used (RFC 7518 §6.3.2.7)', () => {
+  expect(readKey({ ...rsa, oth: [{ r: 'AQAB', d: 'AQAB', t: 'AQAB' }] })).toEqual({ ok: false, code: 'key-unsupported' })
+})
+
 test('private members never show in a public key', () => {
   expect(Object.keys(publicJwk(rsa)).sort()).toEqual(['e', 'kty', 'n'])
+  expect(publicJwk({ ...rsa, oth: [{ r: 'AQAB', d: 'AQAB', t: 'AQAB' }] } as Jwk)).not.toHaveProperty('oth')
 })
