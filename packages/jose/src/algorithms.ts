@@ -12,6 +12,7 @@ export type Curve = {
   readonly coordinateBytes: number
 }
 
+/** A row of the table of JWS `alg`. */
 export type SignatureAlgorithm = {
   readonly alg: string
   readonly kty: 'OKP' | 'EC' | 'oct' | 'RSA' | 'AKP'
@@ -25,6 +26,7 @@ export type SignatureAlgorithm = {
   readonly alias?: string
 }
 
+/** A row of the table of JWE `alg`. */
 export type KeyManagementAlgorithm = {
   readonly alg: string
   /**
@@ -38,6 +40,7 @@ export type KeyManagementAlgorithm = {
   readonly passwordHash?: 256 | 384 | 512
 }
 
+/** A row of the table of `enc`. */
 export type ContentAlgorithm = {
   readonly enc: string
   /** AES-GCM, AES-CBC with HMAC, or ChaCha20-Poly1305, whose longer IV means XChaCha20. */
@@ -51,6 +54,7 @@ function table<Row>(nameOf: (row: Row) => string, rows: readonly Row[]): Readonl
   return new Map(rows.map((row) => [nameOf(row), row]))
 }
 
+/** The curves by their names in a JWK. */
 export const curves: ReadonlyMap<string, Curve> = table(
   (row) => row.crv,
   [

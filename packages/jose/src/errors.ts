@@ -5,6 +5,7 @@
  */
 import { MessagingError } from '@parley/core'
 
+/** Each is explained in docs/errors.md. */
 export type JoseErrorCode =
   | 'ERR_JOSE_KEY_MALFORMED'
   | 'ERR_JOSE_KEY_UNSUPPORTED'

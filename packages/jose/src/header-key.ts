@@ -12,6 +12,7 @@ import type { JwsSignature } from './jws.ts'
 import type { Key } from './key.ts'
 import { joseLimits } from './limits.ts'
 
+/** How a key out of a header is prepared; it has no `kid` that could be believed. */
 export type HeaderKeyOptions = Omit<ImportOptions, 'kid'>
 
 /**

@@ -7,6 +7,7 @@ import { isJsonObject, type Json, type JsonObject, parseJsonObject, type Result 
 import { backend } from '#backend'
 import type { JoseLimits } from './limits.ts'
 
+/** Why a header is not taken. */
 export type HeaderCode = 'header-malformed' | 'crit-unsupported' | 'zip-unsupported' | 'limit-exceeded'
 
 /** A base64url-encoded protected header with its parsed form; the text is what gets signed. */

@@ -12,6 +12,7 @@ import { type Jwk, thumbprint, toPublicJwk } from './jwk.ts'
 import { type Key, type Material, makeKey } from './key.ts'
 import { macOf } from './mac.ts'
 
+/** How a JWK is prepared. */
 export type ImportOptions = {
   /** Replaces the JWK's own `kid`. */
   readonly kid?: string

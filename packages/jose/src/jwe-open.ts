@@ -20,11 +20,13 @@ import { fitsEncryption, type Key, materialOf } from './key.ts'
 import { type JoseLimits, joseLimits } from './limits.ts'
 import { run, runAsync, type Steps } from './steps.ts'
 
+/** Why a JWE is not opened. */
 export type JweCode = HeaderCode | 'jwe-malformed' | 'alg-not-allowed' | 'key-unknown' | 'key-unfit' | 'decryption-failed'
 
 /** Why a decryption failed: for local diagnostics, never for the peer. */
 export type DecryptionCause = 'agreement' | 'unwrap' | 'commitment' | 'content'
 
+/** What there is to open with, and what is taken. */
 export type OpenOptions = {
   readonly keys: readonly Key[]
   /** The `alg` values that are taken; by default all of the table but those with passwords. */
@@ -38,6 +40,7 @@ export type OpenOptions = {
   readonly limits?: JoseLimits
 }
 
+/** What an opened JWE held, and what is known of it. */
 export type OpenedJwe = {
   readonly plaintext: Uint8Array
   /** The key that opened it. */
@@ -52,6 +55,7 @@ export type OpenedJwe = {
   readonly aad: Uint8Array | undefined
 }
 
+/** An opened JWE, or why it was not opened; `cause` never leaves this end. */
 export type OpenResult =
   | ({ readonly ok: true } & OpenedJwe)
   | { readonly ok: false; readonly code: JweCode; readonly cause?: DecryptionCause }

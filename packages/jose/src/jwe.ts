@@ -15,6 +15,7 @@ import { concatKdf } from './kdf.ts'
 import { fitsEncryption, type Key, materialOf, spendDirectUse } from './key.ts'
 import { joseLimits } from './limits.ts'
 
+/** What a JWE holds for one recipient. */
 export type JweRecipient = {
   /** The recipient's own header, which nothing vouches for. */
   readonly header: JsonObject | undefined
@@ -33,6 +34,7 @@ export type Jwe = {
   readonly tag: Uint8Array
 }
 
+/** Whom a message is encrypted to. */
 export type Recipient = {
   /** A public key for key agreement, or a symmetric key. */
   readonly key: Key
@@ -42,6 +44,7 @@ export type Recipient = {
   readonly alg?: string
 }
 
+/** What is encrypted for whom, and what stands in the headers. */
 export type SealOptions = {
   readonly recipients: readonly Recipient[]
   readonly random: Random

@@ -8,11 +8,13 @@ import { type ImportOptions, type KeyCode, readKey } from './import-key.ts'
 import type { Key } from './key.ts'
 import { type JoseLimits, joseLimits } from './limits.ts'
 
+/** Why a JWK Set as a whole is not taken. */
 export type JwkSetCode = 'jwk-set-malformed' | 'limit-exceeded'
 
 /** A member of the set that was passed over. */
 export type IgnoredKey = { readonly position: number; readonly code: KeyCode }
 
+/** How the keys of a set are prepared. */
 export type ReadJwkSetOptions = Omit<ImportOptions, 'kid'> & { readonly limits?: JoseLimits }
 
 /** Reads a JWK Set and prepares the keys in it. */

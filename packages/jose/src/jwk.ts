@@ -32,6 +32,7 @@ export type Jwk = {
   readonly priv?: string
 }
 
+/** The kinds of keys that `generateKey` makes. */
 export type KeyKind = 'Ed25519' | 'X25519' | 'P-256' | 'P-384' | 'P-521' | 'secp256k1' | 'oct-256'
 
 // RFC 7638 §3.2, RFC 8037 §2 and RFC 9964 §6, in lexicographic order; also what a public key shows of itself.

@@ -12,6 +12,7 @@ import { fitsSignature, type Key, materialOf, signatureAlgorithmOf } from './key
 import { type JoseLimits, joseLimits } from './limits.ts'
 import { run, runAsync, type Steps } from './steps.ts'
 
+/** One signature with its headers. */
 export type JwsSignature = {
   readonly protected: ProtectedHeader
   /** The unprotected header, which nothing vouches for. */
@@ -29,6 +30,7 @@ export type Jws = {
   readonly signatures: readonly JwsSignature[]
 }
 
+/** Who signs, and what stands in that signature's headers. */
 export type Signer = {
   readonly key: Key
   /** By default the first algorithm that fits the key: EdDSA or ES256. */
@@ -38,6 +40,7 @@ export type Signer = {
   readonly unprotected?: JsonObject
 }
 
+/** Who signs, and how the payload is signed. */
 export type SignOptions = {
   readonly signers: readonly Signer[]
   /** Signs the payload as it is, without base64url (RFC 7797); `b64` and `crit` are written. */
@@ -82,6 +85,7 @@ function* addSteps(jws: Jws, signer: Signer): Steps<Jws> {
   return { ...jws, signatures: [...jws.signatures, yield* signOne(jws.payload, { signer, unencoded })] }
 }
 
+/** Who signs, and what stands in the header. */
 export type SignCompactOptions = {
   readonly key: Key
   readonly alg?: string
@@ -161,8 +165,10 @@ export function unsecuredJws(payload: Uint8Array, options: { readonly protected?
   }
 }
 
+/** Why a JWS does not verify. */
 export type JwsCode = HeaderCode | 'jws-malformed' | 'alg-not-allowed' | 'key-unknown' | 'key-unfit' | 'signature-invalid'
 
+/** What became of one signature. */
 export type SignatureReport = {
   readonly alg: string
   /** Of the key that verified; otherwise what the protected header claims. */
@@ -173,6 +179,7 @@ export type SignatureReport = {
   readonly protectedHeader: JsonObject
 }
 
+/** What there is to verify with, and which signatures must hold. */
 export type VerifyOptions = {
   readonly keys: readonly Key[]
   /** Every signature must hold (the default), or at least one. */

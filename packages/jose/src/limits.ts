@@ -3,6 +3,7 @@
  * @module
  */
 
+/** The bounds of what is read; above one of them the answer is `limit-exceeded`. */
 export type JoseLimits = {
   /** A whole serialized object. */
   readonly bytesMax: number

@@ -10,6 +10,7 @@ import type { SignatureScheme } from './backend/backend.ts'
 import type { KeyExtension } from './import-key.ts'
 import { type Jwk, thumbprint } from './jwk.ts'
 
+/** The three parameter sets of FIPS 204, by their names in JOSE. */
 export type MlDsaAlgorithm = 'ML-DSA-44' | 'ML-DSA-65' | 'ML-DSA-87'
 
 type Parameters = typeof ml_dsa44

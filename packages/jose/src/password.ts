@@ -7,6 +7,7 @@ import type { Backend } from './backend/backend.ts'
 import { importKey } from './import-key.ts'
 import type { Key } from './key.ts'
 
+/** The algorithms that take a password. */
 export type PasswordAlgorithm = 'PBES2-HS512+A256KW' | 'PBES2-HS384+A192KW' | 'PBES2-HS256+A128KW'
 
 /** Prepares a password as a recipient's key. Whoever opens with it also names the algorithm among `algorithms`. */

@@ -17,16 +17,19 @@ import { joseLimits } from './limits.ts'
 /** What may be shown of a wrapped key. */
 export type JwkAttribute = 'kty' | 'kid' | 'alg' | 'use' | 'key_ops'
 
+/** Whom a key is encrypted to, and what is shown of it. */
 export type SealJwkOptions = SealOptions & {
   /** Attributes of the key that are repeated in the protected header, as members of `wrapped`. By default none. */
   readonly shown?: readonly JwkAttribute[]
 }
 
+/** What there is to open an encrypted set with. */
 export type OpenJwkSetOptions = OpenOptions & {
   /** How the keys that come out are prepared. */
   readonly import?: Omit<ImportOptions, 'kid'>
 }
 
+/** What there is to open an encrypted key with, and which keys are taken. */
 export type OpenJwkOptions = OpenJwkSetOptions & {
   /** The key types that are taken; by default all. */
   readonly kty?: readonly string[]

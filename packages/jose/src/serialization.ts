@@ -22,12 +22,15 @@ import type { Jws, JwsSignature } from './jws.ts'
 import { type JoseLimits, joseLimits } from './limits.ts'
 import { readQuickly } from './quick.ts'
 
+/** What a text turned out to be. */
 export type JoseObject = { readonly kind: 'jws'; readonly jws: Jws } | { readonly kind: 'jwe'; readonly jwe: Jwe }
 
+/** Why a text is no JOSE object. */
 export type SerializationCode = HeaderCode | 'serialization-malformed' | 'jws-malformed' | 'jwe-malformed'
 
 type Read<T> = Result<T, SerializationCode>
 
+/** How a text is read. */
 export type ReadOptions = {
   /**
    * The key ids of a reader all of whose keys have one: entries of a JWE for others may come as `undefined`, unread, so

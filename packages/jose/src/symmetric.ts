@@ -5,6 +5,7 @@
  */
 import { backend } from '#backend'
 
+/** What `aeadSeal` takes beside the plaintext. */
 export type AeadSealOptions = {
   /** Twelve octets, never twice under one key. */
   readonly iv: Uint8Array
@@ -12,6 +13,7 @@ export type AeadSealOptions = {
   readonly aad?: Uint8Array
 }
 
+/** What `aeadOpen` takes beside the ciphertext. */
 export type AeadOpenOptions = { readonly iv: Uint8Array; readonly sealed: Uint8Array; readonly aad?: Uint8Array }
 
 const empty = new Uint8Array(0)

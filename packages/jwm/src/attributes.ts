@@ -15,6 +15,7 @@ import {
 } from '@parley/core'
 import { JwmError } from './errors.ts'
 
+/** The attributes of a message, all optional. */
 export type Attributes = {
   readonly id?: string
   readonly type?: string
@@ -33,6 +34,7 @@ export type Attributes = {
   readonly others?: JsonObject
 }
 
+/** Why an attributes set is not taken. */
 export type AttributesCode = 'attributes-malformed'
 
 type Kind = 'uri' | 'uris' | 'uri-or-uris' | 'object' | 'date'

@@ -7,6 +7,7 @@
 import { fromUtf8, type JsonObject, parseJsonObject, type Result, readU32, utf8 } from '@parley/core'
 import { backend, type JoseLimits, type Jwe, type JweRecipient, joseLimits } from '@parley/jose'
 
+/** Why octets are no binary serialization, or a text is not the canonical one. */
 export type BinaryCode = 'binary-malformed' | 'limit-exceeded'
 
 /** The members of a Flattened JWE as octets; headers as the octets of their JSON texts. Absent ones are missing. */

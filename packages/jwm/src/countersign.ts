@@ -12,6 +12,7 @@ import { type MakeCode, refusalOf } from './make.ts'
 import { readJwm } from './open.ts'
 import { type MadeJwm, serialize, sizeOf } from './write.ts'
 
+/** Who signs further, and what is written. */
 export type CountersignOptions = {
   readonly signers: readonly (Key | Signer)[]
   /** By default General; compact and Flattened hold one signature only. */
@@ -19,6 +20,7 @@ export type CountersignOptions = {
   readonly limits?: JwmLimits
 }
 
+/** Why no signature can be added. */
 export type CountersignCode = MakeCode | SerializationCode | BinaryCode | 'not-signed'
 
 /** Adds signatures to the outermost layer, which must be a signed one. */

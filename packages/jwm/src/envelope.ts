@@ -12,6 +12,7 @@ import { isJwm } from './content-type.ts'
 import { type JwmLimits, jwmLimits } from './limits.ts'
 import { signMessageOctets } from './signed.ts'
 
+/** A reader of a message. */
 export type MessageRecipient = {
   /** Names the key to its holder: the thumbprint of an agreement key, or a session id. */
   readonly kid: string
@@ -19,6 +20,7 @@ export type MessageRecipient = {
   readonly key: Key
 }
 
+/** A message as it travels: one body, and an entry for each reader. */
 export type SealedMessage = {
   /** What all recipients share. */
   readonly body: Uint8Array
@@ -26,6 +28,7 @@ export type SealedMessage = {
   readonly entries: readonly { readonly kid: string; readonly entry: Uint8Array }[]
 }
 
+/** Who signs, and who can read. */
 export type SealMessageOptions = {
   /** The device's signing key; its `kid` is the device id. */
   readonly signer: Key
@@ -66,8 +69,10 @@ export type Envelope = {
   readonly jwe: Jwe
 }
 
+/** Why an entry and a body are no envelope of the message profile. */
 export type EnvelopeCode = BinaryCode | 'envelope-malformed' | 'alg-not-allowed'
 
+/** What is taken as an envelope. */
 export type EnvelopeOptions = {
   readonly limits?: JwmLimits
   /** `alg` and `enc` that are taken. */

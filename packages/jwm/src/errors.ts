@@ -4,6 +4,7 @@
  */
 import { MessagingError } from '@parley/core'
 
+/** Each is explained in docs/errors.md. */
 export type JwmErrorCode = 'ERR_JWM_ATTRIBUTES_MALFORMED'
 
 /** What goes wrong while making messages. */

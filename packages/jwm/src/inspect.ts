@@ -9,6 +9,7 @@ import { isJwm } from './content-type.ts'
 import { type JwmLimits, jwmLimits } from './limits.ts'
 import { readJwm } from './open.ts'
 
+/** What one layer shows without a key. Nothing of it is proved. */
 export type ShownLayer =
   | {
       readonly kind: 'jwe'

@@ -5,6 +5,7 @@
 import { type JsonLimits, jsonLimits } from '@parley/core'
 import { type JoseLimits, joseLimits } from '@parley/jose'
 
+/** The bounds of what is read. */
 export type JwmLimits = {
   readonly jose: JoseLimits
   readonly attributes: JsonLimits

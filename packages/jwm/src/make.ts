@@ -23,6 +23,7 @@ import { type JwmProfileName, profileNamed } from './profiles.ts'
 import { replicas } from './replicate.ts'
 import { type JwmForm, type JwmLayer, type MadeJwm, serialize, sizeOf } from './write.ts'
 
+/** Who signs, who can read, and what is written. */
 export type MakeOptions = {
   /** Keys, or keys with an algorithm and more header members of their own. */
   readonly signers?: readonly (Key | Signer)[]
@@ -56,6 +57,7 @@ export type MakeOptions = {
   readonly zip?: 'DEF'
 }
 
+/** Why a message cannot be made. */
 export type MakeCode =
   | 'attributes-malformed'
   | 'nothing-secures-it'

@@ -51,6 +51,7 @@ export type OpenJwmOptions = JwmPolicy & {
   readonly limits?: JwmLimits
 }
 
+/** One signature of a layer; `kid` is that of the key that verified it, else what the header claims. */
 export type SignatureLayer = { readonly alg: string; readonly kid: string | undefined; readonly verified: boolean }
 
 /** A layer, and of its headers only what was protected. */
@@ -68,6 +69,7 @@ export type Layer =
     }
   | { readonly kind: 'jws'; readonly signatures: readonly SignatureLayer[] }
 
+/** What a message held, and what was proved. */
 export type OpenedJwm = {
   readonly payload: Uint8Array
   /** The payload as a JSON object by its names on the wire, when it is one; its attributes are sound then. */
@@ -79,6 +81,7 @@ export type OpenedJwm = {
   readonly proved: Proved
 }
 
+/** Why a message is not taken, in the words of whichever step refused it. */
 export type OpenCode =
   | SerializationCode
   | BinaryCode

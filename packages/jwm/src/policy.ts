@@ -24,6 +24,7 @@ export type JwmOrder = string
  */
 export type JwmOrigin = 'signature' | 'mac' | 'shared-key'
 
+/** What is demanded of a message: each member that is there narrows what is taken. */
 export type JwmPolicy = {
   /** Every signature of a layer must hold (the default), or one, or one for each of these `kid`s (others need not). */
   readonly require?: 'all' | 'any' | readonly string[]
@@ -57,6 +58,7 @@ export type JwmPolicy = {
   readonly layersMax?: number
 }
 
+/** The demand that did not hold. */
 export type PolicyCode =
   | 'signature-required'
   | 'signer-missing'

@@ -5,6 +5,7 @@
  */
 import type { JwmPolicy } from './policy.ts'
 
+/** The names of the profiles. */
 export type JwmProfileName = 'integrity' | 'confidentiality-integrity' | 'non-repudiation' | 'anonymous'
 
 const signatures: readonly string[] = ['EdDSA', 'Ed25519', 'ES256', 'ES384', 'ES512', 'ML-DSA-44', 'ML-DSA-65', 'ML-DSA-87']

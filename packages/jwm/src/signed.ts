@@ -29,7 +29,9 @@ export type Signed = {
   readonly jws: Jws
 }
 
+/** Why something is no signed message of the profile. */
 export type SignedCode = SerializationCode | 'alg-not-allowed'
+/** Why a signed message is not believed. */
 export type VerifiedCode = 'signature-invalid' | 'attributes-malformed'
 
 const algorithms: readonly string[] = ['EdDSA', 'Ed25519', 'ES256']

@@ -7,7 +7,9 @@
 
 /** Signing and verifying with prepared keys. A key type with several algorithms is told which. */
 export interface Signing {
+  /** The signature over `data`. */
   sign(data: Uint8Array, key: unknown, alg: string): Uint8Array
+  /** Whether `signature` is one over `data`. */
   verify(signature: Uint8Array, options: { readonly data: Uint8Array; readonly key: unknown; readonly alg: string }): boolean
 }
 
@@ -30,11 +32,13 @@ export interface Rsa extends Signing {
   importPublic(members: RsaMembers): unknown
   /** Prepares a private key, or `undefined` when it is none or its parts do not belong together. */
   importPrivate(members: RsaMembers): unknown
+  /** Encrypts a content key. */
   encrypt(octets: Uint8Array, key: unknown, alg: string): Uint8Array
   /** `undefined` when it cannot be decrypted. */
   decrypt(encrypted: Uint8Array, key: unknown, alg: string): Uint8Array | undefined
 }
 
+/** What PBKDF2 takes beside the password. */
 export type PasswordOptions = {
   readonly bits: HashBits
   readonly salt: Uint8Array
@@ -42,6 +46,7 @@ export type PasswordOptions = {
   readonly keyBytes: number
 }
 
+/** The length of a SHA-2 hash. */
 export type HashBits = 256 | 384 | 512
 
 /** Diffie-Hellman on one curve. Public keys are the u-coordinate (X25519) or x ‖ y. */
@@ -58,10 +63,12 @@ export interface Agreement {
   agree(privateKey: unknown, publicKey: unknown): Uint8Array | undefined
 }
 
+/** What authenticated encryption gives. */
 export type Sealed = { readonly ciphertext: Uint8Array; readonly tag: Uint8Array }
 
 /** Authenticated encryption; takes a prepared key or bare octets, and lengths are checked by the caller. */
 export interface Aead {
+  /** Encrypts and authenticates. */
   seal(key: unknown, iv: Uint8Array, plaintext: Uint8Array, aad: Uint8Array): Sealed
   /** `undefined` when the tag does not fit. */
   open(key: unknown, iv: Uint8Array, sealed: Sealed, aad: Uint8Array): Uint8Array | undefined
@@ -69,17 +76,20 @@ export interface Aead {
 
 /** AES-CBC with PKCS #7 padding and bare octets as key. Authenticates nothing. */
 export interface Cbc {
+  /** Pads and encrypts. */
   encrypt(key: Uint8Array, iv: Uint8Array, plaintext: Uint8Array): Uint8Array
   /** `undefined` when the padding is none. */
   decrypt(key: Uint8Array, iv: Uint8Array, ciphertext: Uint8Array): Uint8Array | undefined
 }
 
+/** The primitives that everything else is made of; each runtime has an implementation. */
 export interface Backend {
   readonly name: 'node' | 'noble'
   readonly signatures: { readonly [curve: string]: SignatureScheme | undefined }
   readonly agreements: { readonly [curve: string]: Agreement | undefined }
   /** Absent where the runtime has none. */
   readonly rsa?: Rsa
+  /** SHA-256. */
   sha256(data: Uint8Array): Uint8Array
   /** HMAC with SHA-2; takes a prepared key or bare octets. */
   hmac(bits: HashBits, key: unknown, data: Uint8Array): Uint8Array
@@ -87,6 +97,7 @@ export interface Backend {
   ascii(text: string): Uint8Array
   /** Text of ASCII octets, or `undefined` when one is not ASCII. */
   asciiText(bytes: Uint8Array): string | undefined
+  /** Base64url without padding. */
   base64url(bytes: Uint8Array): string
   /** Strict: anything but the canonical form is `undefined`. */
   fromBase64url(text: string): Uint8Array | undefined
