@@ -17,6 +17,10 @@ const steps = [
   ['programs, in processes', tests('apps/', 'test/e2e/', 'examples/')],
   ['packed packages in an empty folder', tests('test/repo/pack.test.ts')],
   ['publint and attw', lintPacked],
+  [
+    'the API reference, and a comment on every export',
+    ['node', ['docs/reference/node_modules/typedoc/bin/typedoc', '--options', 'docs/reference', '--emit', 'none']],
+  ],
   ['unused files, exports and dependencies', ['knip', ['--no-progress']]],
   ['bundles', tests('test/repo/bundle.test.ts')],
   ['simulations', tests('test/sim/')],

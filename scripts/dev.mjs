@@ -26,6 +26,7 @@ const jobs = {
   soak: () => become('vitest', ['run', '--config', 'vitest.soak.config.ts', ...args]),
   sim: () => become('vitest', ['run', 'test/sim', ...args]),
   'bench:envelope': () => become('node', ['bench/dist/envelope.js', ...args]),
+  'docs:api': () => become('node', ['node_modules/typedoc/bin/typedoc', ...args], join(root, 'docs/reference')),
   parley: () => become('node', [join(root, 'apps/cli/bin/parley.js'), ...args], inCallersFolder),
   relay: () => become('node', [join(root, 'apps/relay/bin/parley-relay.js'), ...args], inCallersFolder),
 }
@@ -63,7 +64,7 @@ function build() {
 }
 
 function workspaceManifests() {
-  const folders = ['protocols', 'test', 'bench']
+  const folders = ['protocols', 'test', 'bench', 'docs/reference']
   for (const parent of ['packages', 'apps', 'examples']) {
     if (existsSync(join(root, parent)))
       for (const name of readdirSync(join(root, parent)).sort()) folders.push(`${parent}/${name}`)
