@@ -38,6 +38,7 @@ export type Tally = {
   readonly changes: Readonly<Record<string, number>>
   readonly outcomes: Readonly<Record<string, number>>
   readonly surprises: readonly Surprise[]
+  /** The label begins with the number of the input. */
   readonly slowest: { readonly ms: number; readonly label: string }
   readonly ms: number
 }
@@ -73,7 +74,7 @@ export async function fuzz({ seed, inputs, corpus, ring, open, from = 0 }: FuzzO
     const { outcome, ms } = attempt()
     // A machine that does something else in between is not the input's fault: the best of three counts.
     const least = ms <= slowest.ms ? ms : Math.min(ms, attempt().ms, attempt().ms)
-    if (least > slowest.ms) slowest = { ms: least, label: `${subject.label}, ${change}` }
+    if (least > slowest.ms) slowest = { ms: least, label: `${input}: ${subject.label}, ${change}` }
     const result = outcome.ok ? 'opened to the same' : outcome.code
     changes[change] = (changes[change] ?? 0) + 1
     outcomes[result] = (outcomes[result] ?? 0) + 1
