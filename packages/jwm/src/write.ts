@@ -59,8 +59,11 @@ export function sizeOf(jwm: MadeJwm): number {
 export function toXmlText(jwm: MadeJwm): string | undefined {
   if (jwm instanceof Uint8Array) return base64url(jwm)
   if (typeof jwm === 'string') return /[<>&]/.test(jwm) ? undefined : jwm
-  // In a JSON text these three stand inside strings alone.
-  return JSON.stringify(jwm).replace(/[<>&]/g, (character) => `\\u00${character.charCodeAt(0).toString(16)}`)
+  // In a JSON text these stand inside strings alone; the last two are no characters of XML.
+  return JSON.stringify(jwm).replace(
+    /[<>&\ufffe\uffff]/g,
+    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  )
 }
 
 function binaryOf(layer: JwmLayer): Uint8Array {
