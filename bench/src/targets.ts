@@ -36,8 +36,8 @@ const smallRatios = [
   ['open', 1000, 10],
 ] as const
 
-/** Every target whose case was measured, with its figure. */
-export function outcomes(all: readonly Figures[]): readonly Outcome[] {
+/** Every target whose case was measured, with its figure; `session` holds milliseconds by task. */
+export function outcomes(all: readonly Figures[], session: ReadonlyMap<string, number>): readonly Outcome[] {
   const found: Outcome[] = []
   const least = (target: string, bound: number, figure: number | undefined): void => {
     if (figure !== undefined) found.push({ target, bound, atMost: false, figure, met: figure >= bound })
@@ -54,7 +54,6 @@ export function outcomes(all: readonly Figures[]): readonly Outcome[] {
   for (const [operation, recipients, bound] of smallRatios) {
     const figures = at('X25519', recipients, small, operation)
     least(`${operation} 256 B for ${recipients}: npm jose / parley JSON`, bound, ratio(figures, 'npm jose', 'parley JSON'))
-    least(`${operation} 256 B for ${recipients}: npm jose / parley binary`, bound, ratio(figures, 'npm jose', 'parley binary'))
   }
   for (const operation of ['seal', 'open'] as const) {
     const figures = at('X25519', 1, large, operation)
@@ -64,6 +63,7 @@ export function outcomes(all: readonly Figures[]): readonly Outcome[] {
   for (const figures of all) {
     const { curve, recipients, payloadBytes, operation } = figures
     const name = `${operation} ${sizeName(payloadBytes)} for ${recipients} on ${curve}`
+    least(`${name}: bare noble / parley noble`, 0.9, ratio(figures, 'bare noble', 'parley noble'))
     least(`${name}: bare JSON / parley JSON`, 0.85, ratio(figures, 'bare JSON', 'parley JSON'))
     least(`${name}: bare binary / parley binary`, 0.95, ratio(figures, 'bare binary', 'parley binary'))
     if (curve === 'P-256' && payloadBytes === small) {
@@ -73,10 +73,17 @@ export function outcomes(all: readonly Figures[]): readonly Outcome[] {
   const one = at('X25519', 1, small, 'seal')?.bytes
   if (one !== undefined) most('octets for 1, more than npm jose', 96, (one['parley JSON'] ?? 0) - (one['npm jose'] ?? 0))
   const hundred = at('X25519', 100, small, 'seal')?.bytes
-  if (hundred !== undefined)
-    most('octets for 100, part of npm jose', 0.6, (hundred['parley JSON'] ?? 0) / (hundred['npm jose'] ?? 1))
+  if (hundred !== undefined) {
+    for (const form of ['JSON', 'binary'])
+      most(`octets for 100 in ${form}, part of npm jose`, 0.6, (hundred[`parley ${form}`] ?? 0) / (hundred['npm jose'] ?? 1))
+  }
   const big = at('X25519', 1, large, 'seal')?.bytes
   if (big !== undefined) most('octets of 256 KiB in binary, times the plaintext', 1.36, (big['parley binary'] ?? 0) / large)
+  const [few, many, libsignal] = ['parley, 2 readers', 'parley, 1000 readers', 'libsignal sender key'].map((name) =>
+    session.get(name),
+  )
+  if (few !== undefined && many !== undefined) most('session message for 1000 readers, times that for 2', 1.1, many / few)
+  if (few !== undefined && libsignal !== undefined) least('session message: libsignal sender key / parley', 1, libsignal / few)
   return found
 }
 
