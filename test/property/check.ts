@@ -6,7 +6,7 @@
 import fc from 'fast-check'
 
 const seed = Number(process.env['PROPERTY_SEED'] ?? 1)
-const times = Number(process.env['PROPERTY_RUNS'] ?? (process.env['PARLEY_SOAK'] === '1' ? 50 : 1))
+const times = Number(process.env['PROPERTY_RUNS'] ?? 1)
 let ran = 0
 
 /** Checks `property` `runs` times; a falsified one throws with its seed and the smallest counterexample found. */
