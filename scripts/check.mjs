@@ -14,6 +14,7 @@ const steps = [
   ['the repository itself', tests('test/repo/', '--exclude', 'test/repo/pack.test.ts', '--exclude', 'test/repo/bundle.test.ts')],
   ['unit tests on the sources', tests('packages/', 'protocols/')],
   ['vectors and interoperation', tests('test/vectors/', 'test/interop/', 'test/jwm/')],
+  ['hostile input and properties', tests('test/fuzz/', 'test/property/')],
   ['programs, in processes', tests('apps/', 'test/e2e/', 'examples/')],
   ['packed packages in an empty folder', tests('test/repo/pack.test.ts')],
   ['publint and attw', lintPacked],
