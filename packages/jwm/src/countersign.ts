@@ -4,12 +4,13 @@
  * @module
  */
 import type { JsonObject, Result } from '@parley/core'
-import { addSignature, type Key, type SerializationCode, type Signer } from '@parley/jose'
+import { addSignature, addSignatureAsync, type Jws, type Key, type SerializationCode, type Signer } from '@parley/jose'
 import type { BinaryCode } from './binary.ts'
 import { isJwm } from './content-type.ts'
 import { type JwmLimits, jwmLimits } from './limits.ts'
 import { type MakeCode, refusalOf } from './make.ts'
 import { readJwm } from './open.ts'
+import { call, run, runAsync, type Steps } from './steps.ts'
 import { type MadeJwm, serialize, sizeOf } from './write.ts'
 
 /** Who signs further, and what is written. */
@@ -24,10 +25,24 @@ export type CountersignOptions = {
 export type CountersignCode = MakeCode | SerializationCode | BinaryCode | 'not-signed'
 
 /** Adds signatures to the outermost layer, which must be a signed one. */
-export function countersignJwm(
+export function countersignJwm(input: string | Uint8Array | JsonObject, options: CountersignOptions): CountersignResult {
+  return run(countersignSteps(input, options))
+}
+
+/** The same with keys that answer later. */
+export function countersignJwmAsync(
+  input: string | Uint8Array | JsonObject,
+  options: CountersignOptions,
+): Promise<CountersignResult> {
+  return runAsync(countersignSteps(input, options))
+}
+
+type CountersignResult = Result<{ readonly jwm: MadeJwm; readonly bytes: number }, CountersignCode>
+
+function* countersignSteps(
   input: string | Uint8Array | JsonObject,
   { signers, form = 'general', limits = jwmLimits }: CountersignOptions,
-): Result<{ readonly jwm: MadeJwm; readonly bytes: number }, CountersignCode> {
+): Steps<CountersignResult> {
   const read = readJwm(input, limits)
   if (!read.ok) return read
   const first = read.kind === 'jws' ? read.jws.signatures[0] : undefined
@@ -42,7 +57,12 @@ export function countersignJwm(
     let { jws } = read
     for (const one of signers) {
       const signer = 'key' in one ? one : { key: one }
-      jws = addSignature(jws, { ...signer, protected: { ...header, ...signer.protected } })
+      const before = jws
+      const added = { ...signer, protected: { ...header, ...signer.protected } }
+      jws = yield* call<Jws>(
+        () => addSignature(before, added),
+        () => addSignatureAsync(before, added),
+      )
     }
     const jwm = serialize({ kind: 'jws', jws }, form)
     return { ok: true, jwm, bytes: sizeOf(jwm) }

@@ -5,7 +5,17 @@
  * @module
  */
 import type { Random, Result } from '@parley/core'
-import { backend, type DecryptionCause, type Jwe, type Key, openJwe, sealJwe } from '@parley/jose'
+import {
+  backend,
+  type DecryptionCause,
+  type Jwe,
+  type Key,
+  type OpenOptions,
+  type OpenResult,
+  openJwe,
+  openJweAsync,
+  sealJwe,
+} from '@parley/jose'
 import type { Attributes } from './attributes.ts'
 import { type BinaryCode, readCut, writeCut } from './binary.ts'
 import { isJwm } from './content-type.ts'
@@ -114,13 +124,19 @@ export type DecryptResult =
 
 /** Decrypts with the key that the caller found for `envelope.kid`: unwrap, commitment, content. */
 export function decryptEnvelope(envelope: Envelope, key: Key, limits: JwmLimits = jwmLimits): DecryptResult {
-  const opened = openJwe(envelope.jwe, {
-    keys: [key],
-    anyKid: true,
-    algorithms: [envelope.alg],
-    contentAlgorithms: [envelope.enc],
-    limits: limits.jose,
-  })
+  return decrypted(openJwe(envelope.jwe, decryptOptions(envelope, key, limits)))
+}
+
+/** The same with a key that answers later. */
+export async function decryptEnvelopeAsync(envelope: Envelope, key: Key, limits: JwmLimits = jwmLimits): Promise<DecryptResult> {
+  return decrypted(await openJweAsync(envelope.jwe, decryptOptions(envelope, key, limits)))
+}
+
+function decryptOptions({ alg, enc }: Envelope, key: Key, { jose }: JwmLimits): OpenOptions {
+  return { keys: [key], anyKid: true, algorithms: [alg], contentAlgorithms: [enc], limits: jose }
+}
+
+function decrypted(opened: OpenResult): DecryptResult {
   if (opened.ok) return { ok: true, message: opened.plaintext }
   return { ok: false, code: 'decryption-failed', cause: opened.cause ?? 'key-unfit' }
 }

@@ -25,10 +25,11 @@ export {
   writeBinary,
   writeCut,
 } from './binary.ts'
-export { type CountersignCode, type CountersignOptions, countersignJwm } from './countersign.ts'
+export { type CountersignCode, type CountersignOptions, countersignJwm, countersignJwmAsync } from './countersign.ts'
 export {
   type DecryptResult,
   decryptEnvelope,
+  decryptEnvelopeAsync,
   type Envelope,
   type EnvelopeCode,
   type EnvelopeOptions,
@@ -42,7 +43,7 @@ export {
 export { JwmError, type JwmErrorCode } from './errors.ts'
 export { inspectJwm, type ShownLayer } from './inspect.ts'
 export { type JwmLimits, jwmLimits } from './limits.ts'
-export { type MakeCode, type MakeOptions, makeJwm, writeJwe } from './make.ts'
+export { type MakeCode, type MakeOptions, makeJwm, makeJwmAsync, writeJwe } from './make.ts'
 export {
   type Layer,
   type OpenCode,
@@ -50,9 +51,18 @@ export {
   type OpenFailure,
   type OpenJwmOptions,
   openJwm,
+  openJwmAsync,
   type SignatureLayer,
 } from './open.ts'
 export type { AllowList, JwmOrder, JwmOrigin, JwmPolicy, PolicyCode, Proved } from './policy.ts'
 export { type JwmProfileName, jwmProfiles } from './profiles.ts'
-export { readSigned, type Signed, type SignedCode, signMessage, type VerifiedCode, verifySigned } from './signed.ts'
+export {
+  readSigned,
+  type Signed,
+  type SignedCode,
+  signMessage,
+  signMessageAsync,
+  type VerifiedCode,
+  verifySigned,
+} from './signed.ts'
 export { type JwmForm, type MadeJwm, toXmlText } from './write.ts'

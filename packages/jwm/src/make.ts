@@ -15,12 +15,14 @@ import {
   type Signer,
   sealJwe,
   signJws,
+  signJwsAsync,
   unsecuredJws,
 } from '@parley/jose'
 import { attributesOf } from './attributes.ts'
 import { type AllowList, allowedAt, type JwmPolicy } from './policy.ts'
 import { type JwmProfileName, profileNamed } from './profiles.ts'
 import { replicas } from './replicate.ts'
+import { call, run, runAsync, type Steps } from './steps.ts'
 import { type JwmForm, type JwmLayer, type MadeJwm, serialize, sizeOf } from './write.ts'
 
 /** Who signs, who can read, and what is written. */
@@ -70,11 +72,19 @@ export type MakeCode =
   | 'replica-impossible'
   | 'profile-conflict'
 
+type MakeResult = Result<{ readonly jwm: MadeJwm; readonly bytes: number }, MakeCode>
+
 /** Signs and encrypts a payload: the octets of an attributes set, or any others. `bytes` is the size of what was made. */
-export function makeJwm(
-  payload: Uint8Array,
-  options: MakeOptions,
-): Result<{ readonly jwm: MadeJwm; readonly bytes: number }, MakeCode> {
+export function makeJwm(payload: Uint8Array, options: MakeOptions): MakeResult {
+  return run(makeSteps(payload, options))
+}
+
+/** The same with keys that answer later. */
+export function makeJwmAsync(payload: Uint8Array, options: MakeOptions): Promise<MakeResult> {
+  return runAsync(makeSteps(payload, options))
+}
+
+function* makeSteps(payload: Uint8Array, options: MakeOptions): Steps<MakeResult> {
   const { form, order = 'sign-encrypt', unsecured = false, unencoded = false, detached = false } = options
   const signers = (options.signers ?? []).map((signer): Signer => ('key' in signer ? signer : { key: signer }))
   const recipients = (options.recipients ?? []).map((one): Recipient => ('key' in one ? one : { key: one }))
@@ -88,7 +98,7 @@ export function makeJwm(
   const shown = replicas(payload, options.replicate ?? [])
   if (!shown.ok) return shown
   try {
-    const layers = makeLayers(payload, { ...parts, shown: shown.header })
+    const layers = yield* makeLayers(payload, { ...parts, shown: shown.header })
     const policies = [options, ...profileOf(options)].map(({ algorithms }): JwmPolicy => (algorithms ? { algorithms } : {}))
     if (!layers.every((layer) => isAllowed(layer, allowedAt(0, policies)))) return { ok: false, code: 'alg-not-allowed' }
     // There is always one.
@@ -100,7 +110,7 @@ export function makeJwm(
 }
 
 /** Writes the JWE that `seal` makes, an encrypted key for example. */
-export function writeJwe(seal: () => Jwe, form: JwmForm): Result<{ readonly jwm: MadeJwm; readonly bytes: number }, MakeCode> {
+export function writeJwe(seal: () => Jwe, form: JwmForm): MakeResult {
   try {
     const jwm = serialize({ kind: 'jwe', jwe: seal() }, form)
     return { ok: true, jwm, bytes: sizeOf(jwm) }
@@ -132,10 +142,13 @@ type Parts = {
 }
 
 /** The layers from the content outwards. */
-function makeLayers(payload: Uint8Array, { shown, ...parts }: Parts & { readonly shown: JsonObject }): readonly JwmLayer[] {
+function* makeLayers(
+  payload: Uint8Array,
+  { shown, ...parts }: Parts & { readonly shown: JsonObject },
+): Steps<readonly JwmLayer[]> {
   const { signers, recipients, options, order } = parts
   const compact = options.form === 'compact'
-  if (recipients.length === 0) return [signLayer(payload, { parts, nested: false })]
+  if (recipients.length === 0) return [yield* signLayer(payload, { parts, nested: false })]
   const seal = (octets: Uint8Array, nested: boolean, inOne: boolean): JwmLayer => ({
     kind: 'jwe',
     jwe: sealLayer(octets, { parts, nested, compact: inOne, shown }),
@@ -143,12 +156,12 @@ function makeLayers(payload: Uint8Array, { shown, ...parts }: Parts & { readonly
   if (signers.length === 0) return [seal(payload, false, compact)]
   // A layer around another one says so by its cty (draft-looker-jwm-01 §6.1 step 5).
   if (order === 'sign-encrypt') {
-    const signed = signLayer(payload, { parts, nested: false })
+    const signed = yield* signLayer(payload, { parts, nested: false })
     return [signed, seal(serializeInner(signed), true, compact)]
   }
   const isSmall = recipients.length === 1 && options.aad === undefined && options.unprotected === undefined
   const sealed = seal(payload, false, isSmall)
-  return [sealed, signLayer(serializeInner(sealed), { parts, nested: true })]
+  return [sealed, yield* signLayer(serializeInner(sealed), { parts, nested: true })]
 }
 
 // Any octets may be signed and sealed, but what is an attributes set must be a sound one.
@@ -201,16 +214,18 @@ function isListed(names: readonly string[] | undefined, name: unknown): boolean 
   return names === undefined || (typeof name === 'string' && names.includes(name))
 }
 
-function signLayer(octets: Uint8Array, { parts, nested }: { readonly parts: Parts; readonly nested: boolean }): JwmLayer {
-  const { signers, options } = parts
+function* signLayer(octets: Uint8Array, { parts, nested }: { readonly parts: Parts; readonly nested: boolean }): Steps<JwmLayer> {
+  const { options } = parts
   const header = { typ: 'JWM', ...(nested ? { cty: 'JWM' } : {}) }
-  const jws: Jws =
+  const signers = parts.signers.map((signer) => ({ ...signer, protected: { ...header, ...signer.protected } }))
+  const settings = { signers, ...(options.unencoded === true ? { unencoded: true } : {}) }
+  const jws =
     signers.length === 0
       ? unsecuredJws(octets, { protected: header })
-      : signJws(octets, {
-          signers: signers.map((signer) => ({ ...signer, protected: { ...header, ...signer.protected } })),
-          ...(options.unencoded === true ? { unencoded: true } : {}),
-        })
+      : yield* call<Jws>(
+          () => signJws(octets, settings),
+          () => signJwsAsync(octets, settings),
+        )
   return { kind: 'jws', jws: options.detached === true ? detachPayload(jws) : jws }
 }
 

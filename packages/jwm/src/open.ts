@@ -13,7 +13,9 @@ import {
   type Jws,
   type JwsCode,
   type Key,
+  type OpenResult,
   openJwe,
+  openJweAsync,
   readJose,
   type SerializationCode,
   verifyJws,
@@ -35,6 +37,7 @@ import {
 } from './policy.ts'
 import { type JwmProfileName, profileNamed } from './profiles.ts'
 import { areReplicas } from './replicate.ts'
+import { call, run, runAsync, type Steps } from './steps.ts'
 
 /** What there is to open with, and what is demanded beside the named profile. */
 export type OpenJwmOptions = JwmPolicy & {
@@ -110,13 +113,27 @@ export function openJwm(
   input: string | Uint8Array | JsonObject,
   options: OpenJwmOptions = {},
 ): ({ readonly ok: true } & OpenedJwm) | OpenFailure {
-  const opened = open(input, options)
+  return answer(run(openSteps(input, options)))
+}
+
+/** The same with keys that answer later. */
+export async function openJwmAsync(
+  input: string | Uint8Array | JsonObject,
+  options: OpenJwmOptions = {},
+): Promise<({ readonly ok: true } & OpenedJwm) | OpenFailure> {
+  return answer(await runAsync(openSteps(input, options)))
+}
+
+function answer(opened: ({ readonly ok: true } & OpenedJwm) | Refusal): ({ readonly ok: true } & OpenedJwm) | OpenFailure {
   return opened.ok ? opened : { ...opened, opaque: 'not-accepted' }
 }
 
 type Refusal = { readonly ok: false; readonly code: OpenCode; readonly cause?: DecryptionCause }
 
-function open(input: string | Uint8Array | JsonObject, options: OpenJwmOptions): ({ readonly ok: true } & OpenedJwm) | Refusal {
+function* openSteps(
+  input: string | Uint8Array | JsonObject,
+  options: OpenJwmOptions,
+): Steps<({ readonly ok: true } & OpenedJwm) | Refusal> {
   const limits = options.limits ?? jwmLimits
   const named = options.profile === undefined ? undefined : profileNamed(options.profile)
   const policies: readonly JwmPolicy[] = named === undefined ? [options] : [named, options]
@@ -134,7 +151,12 @@ function open(input: string | Uint8Array | JsonObject, options: OpenJwmOptions):
     if (aside !== undefined && read.kind === 'jwe') return { ok: false, code: 'serialization-malformed' }
     const step: ({ readonly ok: true } & Step) | Refusal =
       read.kind === 'jwe'
-        ? openLayer(read.jwe, { keys: options.keys ?? [], allowed, limits, zip: options.zip === true && named === undefined })
+        ? yield* openLayer(read.jwe, {
+            keys: options.keys ?? [],
+            allowed,
+            limits,
+            zip: options.zip === true && named === undefined,
+          })
         : verifyLayer(read.jws, { keys: options.verifyKeys ?? [], allowed, limits, everySignature, aside })
     if (!step.ok) return step
     // RFC 7797 §7: unencoded payloads are not for nesting, neither as the outer layer nor as the inner one.
@@ -185,17 +207,21 @@ type Step = Evidence & {
 
 type LayerOptions = { readonly keys: readonly Key[]; readonly allowed: AllowList; readonly limits: JwmLimits }
 
-function openLayer(
+function* openLayer(
   jwe: Jwe,
   { keys, allowed, limits, zip }: LayerOptions & { readonly zip: boolean },
-): ({ readonly ok: true } & Step) | Refusal {
-  const opened = openJwe(jwe, {
+): Steps<({ readonly ok: true } & Step) | Refusal> {
+  const settings = {
     keys,
     zip,
     limits: limits.jose,
     ...(allowed.jwe === undefined ? {} : { algorithms: allowed.jwe }),
     ...(allowed.enc === undefined ? {} : { contentAlgorithms: allowed.enc }),
-  })
+  }
+  const opened = yield* call<OpenResult>(
+    () => openJwe(jwe, settings),
+    () => openJweAsync(jwe, settings),
+  )
   if (!opened.ok) return opened
   const { alg, enc, key, protectedHeader, plaintext, committed, recipient, aad } = opened
   const others = [jwe.unprotected, jwe.recipients[recipient]?.header].filter((header) => header !== undefined)

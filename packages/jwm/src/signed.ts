@@ -12,6 +12,7 @@ import {
   type SerializationCode,
   sha256,
   signCompact,
+  signCompactAsync,
   signCompactOctets,
   verifyJws,
 } from '@parley/jose'
@@ -39,6 +40,11 @@ const algorithms: readonly string[] = ['EdDSA', 'Ed25519', 'ES256']
 /** Signs `attributes` as a compact JWS; `kid` is the key's. */
 export function signMessage(attributes: Attributes, options: { readonly signer: Key }): string {
   return signCompact(encodeAttributes(attributes), { key: options.signer, typ: 'JWM' })
+}
+
+/** The same with a key that answers later. */
+export function signMessageAsync(attributes: Attributes, options: { readonly signer: Key }): Promise<string> {
+  return signCompactAsync(encodeAttributes(attributes), { key: options.signer, typ: 'JWM' })
 }
 
 /** The same as ASCII octets, to be encrypted next. */
