@@ -53,7 +53,10 @@ function install() {
   const stamps = existsSync(stampFile) ? readFileSync(stampFile, 'utf8') : ''
   if (stamps === stamp || (isLean && stamps === `${stamp} lean`)) return
   const { packageManager } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
-  const status = run('npx', ['--yes', packageManager, ...lean, 'install', '--frozen-lockfile'], { quiet, env: { ...env, CI: 'true' } })
+  const status = run('npx', ['--yes', packageManager, ...lean, 'install', '--frozen-lockfile'], {
+    quiet,
+    env: { ...env, CI: 'true' },
+  })
   if (status !== 0) process.exit(status)
   mkdirSync(join(root, 'node_modules'), { recursive: true })
   writeFileSync(stampFile, isLean ? `${stamp} lean` : stamp)
