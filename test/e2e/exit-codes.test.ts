@@ -59,7 +59,10 @@ describe('parley init', () => {
       const ended = await stage.run(`for ${said}`, ['init', address, '--relay', relays.a.url])
       expect([address, ended.code]).toEqual([address, code])
       expect(ended.err).toContain(said)
+      // Nothing is left of it: the folder is free for an address that the relay takes.
+      expect(existsSync(stage.path(`for ${said}`))).toBe(false)
     }
+    expect((await stage.run('for address-taken', ['init', 'alice2@a.localhost', '--relay', relays.a.url])).code).toBe(0)
   })
 
   it('ends when it is refused, also by a challenge that came with the handshake', async () => {
@@ -70,7 +73,14 @@ describe('parley init', () => {
   })
 
   it('refuses a relay without TLS that is not on loopback, and waits no longer than told for one that is away', async () => {
-    expect((await stage.run('one', ['init', alice, '--relay', 'ws://example.com'])).code).toBe(2)
+    for (const relay of ['ws://example.com', 'nonsense', 'http://127.0.0.1', '']) {
+      for (const command of ['init', 'device request']) {
+        const ended = await stage.run('one', [...command.split(' '), alice, '--relay', relay])
+        expect([relay, ended.code]).toEqual([relay, 2])
+        expect(ended.err).toContain('--relay')
+      }
+    }
+    expect(existsSync(stage.path('one'))).toBe(false)
     await relays.a.program.kill()
     const ended = await stage.run('two', ['init', alice, '--relay', relays.a.url, '--timeout', '300ms'])
     expect(ended.code).toBe(75)
@@ -95,8 +105,8 @@ describe('exit codes', () => {
 
   it('1: there is nobody of that name', async () => {
     for (const [address, cause] of [
-      ['nobody@b.localhost', 'item-not-found'],
-      ['nobody@a.localhost', 'item-not-found'],
+      ['nobody@b.localhost', 'recipient-unknown'],
+      ['nobody@a.localhost', 'recipient-unknown'],
       ['nobody@c.localhost', 'domain-unknown'],
     ] as const) {
       const ended = await stage.run('alice', ['send', address, 'hi'])
@@ -106,9 +116,12 @@ describe('exit codes', () => {
   })
 
   it('1: there is no profile', async () => {
-    const ended = await stage.run('nobody', ['listen'])
-    expect(ended.code).toBe(1)
-    expect(ended.err).toContain('ERR_AGENT_PROFILE_ABSENT')
+    for (const args of [['listen'], ['send', bob, 'hi'], ['contacts'], ['verify', bob], ['device', 'list']]) {
+      const ended = await stage.run('nobody', args)
+      expect(ended.code).toBe(1)
+      expect(ended.err).toContain('ERR_AGENT_PROFILE_ABSENT')
+      expect(existsSync(stage.path('nobody'))).toBe(false)
+    }
   })
 
   it('2: usage', async () => {

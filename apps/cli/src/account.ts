@@ -3,10 +3,10 @@
  * @module
  */
 import { type Agent, AgentError } from '@parley/agent'
-import { requestDevice } from '@parley/agent/node'
+import { discardProfile, requestDevice } from '@parley/agent/node'
 import { parseContactLink } from '@parley/identity'
 import { CommandFailed, exitCodes } from './exit.ts'
-import { homeOf, interruption, leave, open } from './profile.ts'
+import { homeOf, interruption, leave, open, relayUrl } from './profile.ts'
 import { visible } from './show.ts'
 
 type Home = { readonly home?: string | undefined }
@@ -18,10 +18,11 @@ export async function init(
   print: Print,
 ): Promise<void> {
   let recovery: string | undefined
+  const home = homeOf(options)
   const agent = await open({
-    home: homeOf(options),
+    home,
     address,
-    relay: options.relay,
+    relay: relayUrl(options.relay),
     onRecoveryKey: (key) => {
       recovery = key
     },
@@ -33,6 +34,14 @@ export async function init(
     print(`recovery key  ${recovery}`)
     print('Write the recovery key down: it is shown this once and kept on no device.')
     await untilReady(agent, interruption(options.timeout))
+  } catch (error) {
+    await agent.close()
+    // A refused address is nobody's account; the next try, with another one, must find the folder as it was.
+    if (recovery !== undefined && error instanceof CommandFailed && error.exitCode === exitCodes.failed) {
+      await discardProfile({ home })
+      throw new CommandFailed(error.exitCode, `${error.message}; no profile was made`)
+    }
+    throw error
   } finally {
     await agent.close()
   }
@@ -91,7 +100,7 @@ export async function deviceRequest(
   const { line } = await requestDevice({
     home: homeOf(options),
     address,
-    relay: options.relay,
+    relay: relayUrl(options.relay),
     ...(account === undefined ? {} : { account }),
   })
   print(line)

@@ -13,6 +13,14 @@ export function homeOf(options: { readonly home?: string | undefined }): string 
   return options.home ?? process.env['PARLEY_HOME'] ?? join(homedir(), '.parley')
 }
 
+/** The value of `--relay`; one that no agent would dial is a mistake in the command line, said before anything is made. */
+export function relayUrl(text: string): string {
+  const url = URL.canParse(text) ? new URL(text) : undefined
+  const isLoopback = ['127.0.0.1', '[::1]', 'localhost'].includes(url?.hostname ?? '')
+  if (url?.protocol === 'wss:' || (url?.protocol === 'ws:' && isLoopback)) return text
+  throw new TypeError(`--relay: ${text} is not a wss:// URL, nor ws:// on loopback`)
+}
+
 /** Opens the agent of the profile; with `address` and `relay` makes it. */
 export function open(options: Pick<OpenAgentOptions, 'home' | 'address' | 'relay' | 'onRecoveryKey'>): Promise<Agent> {
   return openAgent({ ...options, protocols: [chat, trustPing] })

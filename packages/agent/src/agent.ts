@@ -180,6 +180,7 @@ export async function createAgent(options: AgentOptions): Promise<Agent> {
   })
   const directory = createDirectory({
     self,
+    keyring,
     state,
     commit,
     clock,
@@ -195,6 +196,7 @@ export async function createAgent(options: AgentOptions): Promise<Agent> {
       })
     },
     report,
+    wake: () => delivery.wake(),
   })
   const delivery = createDelivery({
     self,
@@ -294,6 +296,10 @@ export async function createAgent(options: AgentOptions): Promise<Agent> {
     for (const [, row] of tx.rows('locked'))
       if (row.cause === 'card-unknown' || row.cause === 'card-outdated') tx.after(() => directory.want(row.owner))
   })
+  for (const [address, { outdated }] of state.rows('statements')) {
+    // Keys of this table are addresses.
+    if (outdated !== undefined) directory.want(address as Address)
+  }
   connection.start()
   void due.run()
   delivery.wake()

@@ -7,6 +7,7 @@ import { type Address, type Clock, isMessagingError, type Random, type StanzaId 
 import type { RenewalReason } from '@parley/session'
 import type { C2sEvent, OutgoingStanza } from '@parley/stream'
 import type { Commit } from './commit.ts'
+import { noteVersion } from './directory.ts'
 import { AgentError } from './errors.ts'
 import type { Inbound } from './inbound.ts'
 import type { Keyring } from './keyring.ts'
@@ -167,8 +168,9 @@ export function createDelivery(parts: DeliveryParts): Delivery {
       if (sent.pending?.includes(event.id) === true && pending.length === 0) settleSent(tx, message, { state: 'accepted' })
     })
     for (const [address, version] of Object.entries(event.cards)) {
-      const pin = tx.get('pin', address)
-      if (pin !== undefined && version > pin.version) tx.after(() => parts.wantCards(pin.address))
+      // Keys of `cards` are addresses.
+      const of = address as Address
+      if (noteVersion(tx, of, version)) tx.after(() => parts.wantCards(of))
     }
   }
 

@@ -10,6 +10,7 @@ import { confirmKey, keyType, readKeyBody, sessionKey, takeKey } from '@parley/s
 import type { Content } from './content.ts'
 import { isKnown, isSeen, markSeen, type Sequence, wasMissed } from './counters.ts'
 import type { DialBack } from './dial-back.ts'
+import { noteVersion } from './directory.ts'
 import type { Keyring } from './keyring.ts'
 import type { AgentLimits } from './limits.ts'
 import { type Opening, openStanza, type Sealed } from './open.ts'
@@ -111,8 +112,7 @@ export function createInbound(parts: InboundParts): Inbound {
       return 'done'
     }
     if (under !== undefined) confirm(tx, under)
-    const pin = tx.get('pin', from)
-    if (pin !== undefined && content.numbers.card > pin.version) tx.after(() => parts.wantCards(from))
+    if (noteVersion(tx, from, content.numbers.card)) tx.after(() => parts.wantCards(from))
     if (content.type.startsWith(kernelPrefix)) {
       applyKernel(tx, opening)
       return 'done'

@@ -31,7 +31,7 @@ export function createKeyring(): Keyring {
   // Keyed by the rows' own objects: what is erased from the state is not kept alive here.
   const keys = new WeakMap<Jwk, Key>()
   const cards = new WeakMap<Pin, ReadCard>()
-  const inForce = new WeakMap<StatementsRow, { readonly pin: Pin; readonly list: readonly Statement[] }>()
+  const inForce = new WeakMap<StatementsRow['list'], { readonly pin: Pin; readonly list: readonly Statement[] }>()
   const keyring: Keyring = {
     key(jwk) {
       let key = keys.get(jwk)
@@ -56,10 +56,10 @@ export function createKeyring(): Keyring {
       return device === undefined ? undefined : deviceOn(keyring.card(pin).card, device)
     },
     statements(row, pin, now) {
-      let known = inForce.get(row)
+      let known = inForce.get(row.list)
       if (known === undefined || known.pin !== pin) {
         known = { pin, list: statementsInForce(row.list, { card: keyring.card(pin), now }) }
-        inForce.set(row, known)
+        inForce.set(row.list, known)
       }
       // Signatures are checked once; time goes on.
       return known.list.filter(({ expiry }) => expiry * 1000 > now)

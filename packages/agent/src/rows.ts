@@ -41,7 +41,14 @@ export type ProfileRow = {
 export type AliasRow = { readonly key: string }
 
 /** What is known of the devices of an account. Key: address. */
-export type StatementsRow = { readonly fetched: number; readonly list: readonly string[] }
+export type StatementsRow = {
+  readonly fetched: number
+  readonly list: readonly string[]
+  /** A card of this version exists, somebody said: the next message waits until it was asked for. */
+  readonly outdated?: number
+  /** Hashes of the cards that were taken, oldest first: a statement that names another one knows a newer card. */
+  readonly heads?: readonly string[]
+}
 
 /** A peer as a conversation partner. Key: address. */
 export type ConversationRow = {

@@ -114,9 +114,10 @@ function sealUnderSession(tx: Tx, parts: SealParts, { row, own, pin }: Scene): S
   const isNote = row.to === self.address
   const others = self.others()
   const theirs = tx.get('statements', row.to)
-  if (theirs === undefined) return { outcome: 'wants', address: row.to }
+  // A device that was removed by a card that is known to exist gets nothing more.
+  if (theirs === undefined || theirs.outdated !== undefined) return { outcome: 'wants', address: row.to }
   const ours = tx.get('statements', self.address)
-  if (ours === undefined && others.length > 0) return { outcome: 'wants', address: self.address }
+  if (ours === undefined ? others.length > 0 : ours.outdated !== undefined) return { outcome: 'wants', address: self.address }
   const member = (of: Pin): AudienceMember => ({ address: of.address, account: of.account, version: of.version })
   const devices = [
     ...(isNote ? [] : audienceDevices(keyring, { pin, list: theirs, now: tx.now })),

@@ -1,13 +1,13 @@
 import { type JsonObject, parseAddress } from '@parley/core'
 import { createSchedule } from '@parley/core/sim'
-import { signCard } from '@parley/identity'
+import { readCard, signCard } from '@parley/identity'
 import { generateKey, importKey, publicJwk } from '@parley/jose'
 import { beforeEach, describe, expect, it } from 'vitest'
 import { createCommitter } from '../src/commit.ts'
-import { cardHash, createDirectory, type Directory } from '../src/directory.ts'
+import { cardHash, createDirectory, type Directory, noteVersion } from '../src/directory.ts'
 import { AgentError } from '../src/errors.ts'
 import { agentLimits } from '../src/limits.ts'
-import { signNextCard, withDevice } from '../src/profile.ts'
+import { signNextCard, stateKey, withDevice } from '../src/profile.ts'
 import { type Person, person } from './people.ts'
 
 const bobs = parseAddress('bob@b.test')
@@ -38,6 +38,7 @@ beforeEach(async () => {
     taken: (_, address) => log.push(`taken ${address}`),
     failed: (_, address, code) => log.push(`failed ${address} ${code}`),
     report: (code, from) => log.push(`report ${code} ${from}`),
+    wake: () => log.push('wake'),
   })
 })
 
@@ -88,7 +89,7 @@ describe('an account', () => {
   it('that nobody knows fails whatever waits for it', async () => {
     served = 'item-not-found'
     await expect(directory.fetch(bobs)).rejects.toMatchObject({ code: 'ERR_AGENT_REQUEST_REFUSED', reason: 'item-not-found' })
-    expect(log).toEqual([`failed ${bobs} item-not-found`])
+    expect(log).toEqual([`failed ${bobs} recipient-unknown`])
   })
 
   it('is not taken when its key is not the one of the link', async () => {
@@ -132,6 +133,55 @@ describe('a fork of the pinned card', () => {
     await expect(directory.fetch(bobs)).rejects.toMatchObject({ code: 'ERR_AGENT_TRUST_HELD' })
     expect(alice.state.get('pin', bobs)?.held).toBeUndefined()
     expect(log).toEqual([`report card-fork ${bobs}`])
+  })
+})
+
+describe('a newer card that somebody spoke of', () => {
+  const outdated = (): number | undefined => alice.state.get('statements', bobs)?.outdated
+
+  it('is remembered until the cards were asked for', async () => {
+    await directory.fetch(bobs)
+    expect(alice.run((tx) => [noteVersion(tx, bobs, 1), noteVersion(tx, bobs, 2)])).toEqual([false, true])
+    expect(outdated()).toBe(2)
+    served = { cards: longerChain(1) }
+    await directory.fetch(bobs)
+    expect([pinned(), outdated()]).toEqual([2, undefined])
+    expect(log).toEqual([`taken ${bobs}`, `taken ${bobs}`])
+  })
+
+  it('is asked for twice and no more, and its absence reported, when the relay has it not', async () => {
+    await directory.fetch(bobs)
+    alice.run((tx) => noteVersion(tx, bobs, 9))
+    asked = 0
+    await directory.fetch(bobs)
+    expect([pinned(), outdated(), asked]).toEqual([1, undefined, 4])
+    expect(log).toContain(`report card-withheld ${bobs}`)
+  })
+
+  it('is asked for again after a refusal, for a message waits for it', async () => {
+    await directory.fetch(bobs)
+    alice.run((tx) => noteVersion(tx, bobs, 2))
+    served = { cards: [headOf(alice).jws] }
+    await expect(directory.fetch(bobs)).rejects.toMatchObject({ code: 'ERR_AGENT_TRUST_HELD' })
+    served = { cards: longerChain(1) }
+    await schedule.run({ timeMax: schedule.time() + 30_000 })
+    expect([pinned(), outdated()]).toEqual([2, undefined])
+  })
+
+  it('shows by a statement that names it', async () => {
+    await directory.fetch(bobs)
+    const chain = longerChain(2)
+    const head = readCard(chain.at(-1) ?? '')
+    if (!head.ok) throw new Error(head.code)
+    bob.run((tx) => stateKey(tx, { card: head, random: bob.random }))
+    served = { cards: chain.slice(0, 2) }
+    await directory.fetch(bobs)
+    // The relay kept the newest to itself.
+    expect([pinned(), log.at(-1)]).toEqual([2, `report card-withheld ${bobs}`])
+    served = { cards: chain }
+    log = []
+    await directory.fetch(bobs)
+    expect([pinned(), log]).toEqual([3, [`taken ${bobs}`]])
   })
 })
 

@@ -81,6 +81,15 @@ describe('the first message of a conversation', () => {
   })
 })
 
+it('waits for the cards when a newer one is known to exist', async () => {
+  const { alice, bob, text } = await pair()
+  const row = alice.state.get('statements', bob.address) ?? { fetched: 0, list: [] }
+  alice.run((tx) => tx.put('statements', bob.address, { ...row, outdated: 2 }))
+  expect(send(alice, text).outcome).toBe('wants')
+  alice.run((tx) => tx.put('statements', bob.address, row))
+  expect(send(alice, text).outcome).toBe('done')
+})
+
 describe('what is sealed', () => {
   it('stands in the store octet by octet, so that what is sent again is the same', async () => {
     const { alice, text } = await pair()

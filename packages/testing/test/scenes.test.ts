@@ -80,8 +80,8 @@ describe('first contact', () => {
   })
 
   it.each([
-    ['nobody@b.test', 'item-not-found'],
-    ['nobody@a.test', 'item-not-found'],
+    ['nobody@b.test', 'recipient-unknown'],
+    ['nobody@a.test', 'recipient-unknown'],
     ['bob@nowhere.test', 'domain-unknown'],
   ])('with %s fails with %s, and stands in nobody’s way', async (address, cause) => {
     const sent = await say(alice, address, 'hello')

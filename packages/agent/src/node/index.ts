@@ -3,6 +3,8 @@
  * and randomness. One process per profile.
  * @module
  */
+import { existsSync } from 'node:fs'
+import { rm, rmdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { concat, isMessagingError, parseAddress, type Store, type Transport } from '@parley/core'
 import type { Protocol } from '@parley/kernel'
@@ -33,21 +35,15 @@ export type OpenAgentOptions = Partial<Pick<AgentOptions, 'telemetry' | 'limits'
 /** Opens the agent of a profile folder; with `address` and `relay` makes the account first if there is none. */
 export async function openAgent(options: OpenAgentOptions): Promise<Agent> {
   const { home, protocols, clock = systemClock, random = systemRandom, telemetry, limits } = options
+  const relay = options.relay === undefined ? undefined : checkRelayUrl(options.relay)
+  const address = options.address === undefined ? undefined : parseAddress(options.address)
+  if ((address === undefined || relay === undefined) && !existsSync(home)) throw profileAbsent()
   const { store, storeKeys } = await openProfile(options)
   try {
     const parts = { store, storeKeys, clock, random }
     if (!(await hasProfile(store))) {
-      if (options.address === undefined || options.relay === undefined) {
-        throw new AgentError(
-          'ERR_AGENT_PROFILE_ABSENT',
-          'there is no profile in this folder; give an address and a relay to make one',
-        )
-      }
-      const { recoveryKey } = await makeAccount({
-        ...parts,
-        address: parseAddress(options.address),
-        relayUrl: checkRelayUrl(options.relay),
-      })
+      if (address === undefined || relay === undefined) throw profileAbsent()
+      const { recoveryKey } = await makeAccount({ ...parts, address, relayUrl: relay })
       options.onRecoveryKey?.(recoveryKey)
     }
     return await createAgent({
@@ -72,6 +68,8 @@ export async function requestDevice(options: {
   /** Thumbprint of the account key, out of the account's link: then the relay need not be trusted. */
   readonly account?: string
 }): Promise<{ readonly line: string }> {
+  const address = parseAddress(options.address)
+  const relayUrl = checkRelayUrl(options.relay)
   const { store, storeKeys } = await openProfile(options)
   try {
     return await makeLinkedDevice({
@@ -79,13 +77,31 @@ export async function requestDevice(options: {
       storeKeys,
       clock: systemClock,
       random: systemRandom,
-      address: parseAddress(options.address),
-      relayUrl: checkRelayUrl(options.relay),
+      address,
+      relayUrl,
       ...(options.account === undefined ? {} : { account: options.account }),
     })
   } finally {
     await store.close()
   }
+}
+
+/** Deletes the profile of an account that its relay refused to register; one that was ever registered stays. */
+export async function discardProfile({ home }: { readonly home: string }): Promise<void> {
+  if (!existsSync(home)) return
+  const { store, storeKeys } = await openProfile({ home })
+  let registered: boolean
+  try {
+    const state = await openState({ store, random: systemRandom, storeKeys })
+    registered = state.get('self', 'profile')?.registered === true
+  } finally {
+    await store.close()
+  }
+  if (registered) return
+  await rm(join(home, 'store'), { recursive: true, force: true })
+  await rm(storeKeyFile(home), { force: true })
+  // What else is in the folder is not ours.
+  await rmdir(home).catch(() => {})
 }
 
 const transport: Transport = { dial: dialWebSocket, listen: listenWebSocket, request: requestHttp }
@@ -174,8 +190,12 @@ async function renewStoreKey(options: {
 
 // Without TLS everybody on the way sees who writes to whom; on loopback there is no way.
 function checkRelayUrl(text: string): string {
-  const url = new URL(text)
-  const isLoopback = ['127.0.0.1', '[::1]', 'localhost'].includes(url.hostname)
-  if (url.protocol === 'wss:' || (url.protocol === 'ws:' && isLoopback)) return text
+  const url = URL.canParse(text) ? new URL(text) : undefined
+  const isLoopback = ['127.0.0.1', '[::1]', 'localhost'].includes(url?.hostname ?? '')
+  if (url?.protocol === 'wss:' || (url?.protocol === 'ws:' && isLoopback)) return text
   throw new TypeError('relay: must be a wss:// URL, or ws:// on loopback')
+}
+
+function profileAbsent(): AgentError {
+  return new AgentError('ERR_AGENT_PROFILE_ABSENT', 'there is no profile in this folder; give an address and a relay to make one')
 }
