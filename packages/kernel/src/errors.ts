@@ -38,6 +38,8 @@ export type ProblemCode =
   | 'migration-failed'
   /** A guard, an assignment or a parameter function of the machine threw. */
   | 'machine-failed'
+  /** The machine went on and on without coming to rest: a circle of eventless transitions or raised events. */
+  | 'microsteps-exceeded'
   /** The machine put something into its context that JSON cannot hold, or too much of it. */
   | 'state-not-json'
   | 'state-too-large'

@@ -57,6 +57,9 @@ export type SendEvents<M extends Messages, N extends keyof M & string = keyof M 
 /** `thread.expired`: the life time of the thread is over; it ends after this step. */
 export type ThreadEvents = { readonly type: 'thread.expired'; readonly now: number }
 
+/** `thread.reported`: the peer could not do what this thread asked, and says why by one of the `reportCodes`. */
+export type ReportEvents = { readonly type: 'thread.reported'; readonly code: string; readonly now: number }
+
 /** A capability: something the agent does for a machine because it touches keys or the directory. */
 export type Capability<Name extends string = string, Request = unknown, Outcome = unknown> = {
   readonly name: Name

@@ -15,6 +15,7 @@ export {
   type EmitParams,
   effectActions,
   type ReceivedEvents,
+  type ReportEvents,
   type ResultEvents,
   type RoleInput,
   type Seal,
@@ -48,6 +49,7 @@ export {
   type StartInput,
 } from './protocol.ts'
 export { createRegistry, type Registry, type Sending } from './registry.ts'
+export { type ReportCode, reportCode, reportCodes } from './report-codes.ts'
 export { type StepInput, type StepResult, step } from './step.ts'
 export {
   type Deadline,

@@ -24,6 +24,8 @@ export type KernelLimits = {
   readonly deadlinesMax: number
   /** Open calls of capabilities of one thread. */
   readonly callsMax: number
+  /** Transitions that one event may set off by itself: eventless ones and events that the machine raises. */
+  readonly microstepsMax: number
 }
 
 /** A message's body as JSON text, unless its definition says otherwise. */
@@ -40,4 +42,5 @@ export const kernelLimits: KernelLimits = {
   effectsMax: 64,
   deadlinesMax: 16,
   callsMax: 16,
+  microstepsMax: 1000,
 }

@@ -4,7 +4,7 @@
  * @module
  */
 import { isJsonObject, type Json, type Result } from '@parley/core'
-import type { AnyMachineSnapshot, AnyStateMachine } from 'xstate'
+import { type AnyMachineSnapshot, type AnyStateMachine, createMachine } from 'xstate'
 import type { ProblemCode } from './errors.ts'
 import { kernelLimits } from './limits.ts'
 import { toPlain } from './plain.ts'
@@ -38,10 +38,29 @@ export function restore(
   try {
     if (!namesStates(machine.root, state.value)) return { ok: false, code: 'state-unknown' }
     // resolveState makes a snapshot without an actor around it; machines with history, which it cannot revive, are refused.
-    return { ok: true, snapshot: machine.resolveState({ value: state.value as string, context: state.context }) }
+    return { ok: true, snapshot: bounded(machine).resolveState({ value: state.value as string, context: state.context }) }
   } catch {
     return { ok: false, code: 'state-unknown' }
   }
+}
+
+const boundedMachines = new WeakMap<AnyStateMachine, AnyStateMachine>()
+
+/** The same machine, which gives up where it would never come to rest: by itself xstate goes on for ever. */
+export function bounded(machine: AnyStateMachine): AnyStateMachine {
+  let made = boundedMachines.get(machine)
+  if (made === undefined) {
+    const { config, implementations } = machine
+    const options = { ...config.options, maxIterations: kernelLimits.microstepsMax }
+    made = createMachine({ ...config, options }, implementations) as AnyStateMachine
+    boundedMachines.set(machine, made)
+  }
+  return made
+}
+
+/** Whether a machine was given up so. xstate has no code for it; a test holds the words. */
+export function isEndless(error: unknown): boolean {
+  return error instanceof Error && error.message.startsWith('Infinite loop detected')
 }
 
 /** What is stored of a snapshot. */

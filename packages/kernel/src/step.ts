@@ -9,7 +9,7 @@ import { type Effect, readActions } from './effects.ts'
 import type { Problem, ProblemCode } from './errors.ts'
 import { readBody } from './message.ts'
 import { messageName, messageNamed, type Protocol, type Role, roleNamed } from './protocol.ts'
-import { migrate, persist, restore } from './restore.ts'
+import { bounded, isEndless, migrate, persist, restore } from './restore.ts'
 import type { Deadline, Received, ThreadRecord } from './thread.ts'
 
 export type StepInput =
@@ -29,6 +29,8 @@ export type StepInput =
   | { readonly kind: 'deadline'; readonly id: string; readonly now: number }
   /** The application wants something: `send.<name>`, or an event of the machine's own. */
   | { readonly kind: 'command'; readonly event: { readonly type: string } & JsonObject; readonly now: number }
+  /** The peer says that it could not do what this thread asked. */
+  | { readonly kind: 'report'; readonly code: string; readonly now: number }
   /** A call has its result. */
   | { readonly kind: 'result'; readonly id: string; readonly result: JsonObject; readonly now: number }
 
@@ -61,6 +63,8 @@ export function step(protocol: Protocol, record: ThreadRecord | undefined, input
       return command(thread, input.event)
     case 'deadline':
       return deadline(thread, input.id)
+    case 'report':
+      return advance(thread, { type: 'thread.reported', code: input.code, now: input.now }, { before: thread.record })
     case 'result':
       return result(thread, input.id, input.result)
   }
@@ -187,11 +191,11 @@ type Moved = {
 type Attempt = ({ readonly ok: true; readonly moved: boolean } & Moved) | { readonly ok: false; readonly code: ProblemCode }
 
 function begin({ role, record, now }: Thread, input: Json | undefined): Attempt {
-  return attempt(() => initialTransition(role.machine, { threadId: record.threadId, peer: record.peer, now, input }))
+  return attempt(() => initialTransition(bounded(role.machine), { threadId: record.threadId, peer: record.peer, now, input }))
 }
 
 function move(machine: AnyStateMachine, from: AnyMachineSnapshot, event: MachineEvent): Attempt {
-  return attempt(() => transition(machine, from, event), from)
+  return attempt(() => transition(bounded(machine), from, event), from)
 }
 
 function attempt(run: () => readonly [AnyMachineSnapshot, Moved['actions']], from?: AnyMachineSnapshot): Attempt {
@@ -200,8 +204,8 @@ function attempt(run: () => readonly [AnyMachineSnapshot, Moved['actions']], fro
     if (snapshot.status === 'error' || Object.keys(snapshot.children).length > 0) return { ok: false, code: 'machine-failed' }
     // xstate answers the snapshot itself when no transition was taken, and also when one changed nothing but has actions.
     return { ok: true, moved: snapshot !== from || actions.length > 0, snapshot, actions }
-  } catch {
-    return { ok: false, code: 'machine-failed' }
+  } catch (error) {
+    return { ok: false, code: isEndless(error) ? 'microsteps-exceeded' : 'machine-failed' }
   }
 }
 
