@@ -13,7 +13,7 @@ export default defineConfig({
       'test/**/*.test.ts',
       'examples/**/*.test.ts',
     ],
-    reporters: ['default', './scripts/closing-line.mjs'],
+    reporters: ['default', './scripts/simulation-table.mjs', './scripts/closing-line.mjs'],
     maxWorkers: 2,
     testTimeout: 30_000,
   },

@@ -27,7 +27,7 @@ const jobs = {
   test: () => become('vitest', ['run', ...args]),
   check: () => become('node', ['scripts/check.mjs', ...args]),
   soak: () => become('vitest', ['run', '--config', 'vitest.soak.config.ts', ...args]),
-  sim: () => become('vitest', ['run', 'test/sim', ...args]),
+  sim: () => become('vitest', ['run', ...(args.length === 0 ? ['test/sim/'] : args)]),
   'bench:envelope': () => become('node', ['bench/dist/envelope.js', ...args]),
   'docs:api': () => become('node', ['node_modules/typedoc/bin/typedoc', ...args], join(root, 'docs/reference')),
   parley: () => become('node', [join(root, 'apps/cli/bin/parley.js'), ...args], inCallersFolder),

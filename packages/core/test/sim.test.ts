@@ -63,7 +63,65 @@ describe('the simulated store', () => {
   })
 })
 
+describe('the points of a simulated disk', () => {
+  const write = [{ type: 'put', key: 'a', value: utf8('1') }] as const
+  const crashing = async (at: 'before' | 'after') => {
+    const disk = createSimDisk({ random: createSimRandom(1) })
+    const points: string[] = []
+    disk.onBatch = (point) => {
+      points.push(`${point.index} ${point.at}`)
+      if (point.at === at) disk.crash()
+    }
+    await expect(disk.open().batch(write, { durable: true })).rejects.toMatchObject({ code: 'ERR_CORE_STORE_CLOSED' })
+    return { points, has: (await disk.open().get('a')) !== undefined, batches: disk.batches }
+  }
+
+  it('are before a batch, when a crash loses it', async () => {
+    expect(await crashing('before')).toEqual({ points: ['1 before'], has: false, batches: 1 })
+  })
+
+  it('and after it, when a crash finds it durable', async () => {
+    expect(await crashing('after')).toEqual({ points: ['1 before', '1 after'], has: true, batches: 1 })
+  })
+
+  it('let a batch fail, with or without having written it', async () => {
+    for (const at of ['before', 'after'] as const) {
+      const disk = createSimDisk({ random: createSimRandom(1) })
+      disk.onBatch = (point) => {
+        if (point.at === at) throw new Error('the cable')
+      }
+      const store = disk.open()
+      await expect(store.batch(write, { durable: true })).rejects.toThrow('the cable')
+      expect((await store.get('a')) !== undefined).toBe(at === 'after')
+    }
+  })
+})
+
 describe('the simulated network', () => {
+  it('lets a hop answer other frames than it was given, connection by connection', async () => {
+    const schedule = createSchedule({ settle })
+    const network = createSimNetwork({ schedule, random: createSimRandom(1) })
+    const seen: number[][] = []
+    network.intercept = ({ connection, bytes }) => (connection === 1 ? [bytes, Uint8Array.of(9)] : [])
+    await network.transport('b').listen({
+      port: 1,
+      subprotocols: ['x'],
+      frameBytesMax: 9,
+      onConnection: (connection) => connection.start({ onFrame: (frame) => seen.push([...frame]), onClose() {} }),
+    })
+    for (let i = 0; i < 2; i++) {
+      void network
+        .transport('a')
+        .dial('ws://h:1', { subprotocols: ['x'], frameBytesMax: 9, timeoutMs: 9 })
+        .then((connection) => {
+          connection.start({ onFrame() {}, onClose() {} })
+          connection.send(Uint8Array.of(i))
+        })
+      await schedule.run({ timeMax: schedule.time() + 100 })
+    }
+    expect(seen).toEqual([[0], [9]])
+  })
+
   for (const c of transportCases) {
     it(c.name, async () => {
       const schedule = createSchedule({ settle })

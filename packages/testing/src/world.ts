@@ -13,6 +13,7 @@ import {
   createSimRandom,
   type LinkFaults,
   type Schedule,
+  type SimClock,
   type SimDisk,
   type SimNetwork,
   type SimRandom,
@@ -33,6 +34,8 @@ export type WorldOptions = {
   readonly protocols?: readonly Protocol[]
   readonly agentLimits?: Partial<AgentLimits>
   readonly relayLimits?: Partial<RelayLimits>
+  /** Whether every device has an application that takes its messages, into `handed`; true unless said otherwise. */
+  readonly takesMessages?: boolean
 }
 
 /** A message that an application was handed. */
@@ -48,6 +51,8 @@ export type Handed = {
 export interface SimRelay {
   readonly name: string
   readonly disk: SimDisk
+  readonly clock: SimClock
+  readonly isUp: boolean
   /** `undefined` while it is down. */
   readonly relay: Relay | undefined
   start(): Promise<void>
@@ -59,6 +64,7 @@ export interface SimDevice {
   readonly name: string
   readonly address: Address
   readonly disk: SimDisk
+  readonly clock: SimClock
   /** Throws while it is down. */
   readonly agent: Agent
   readonly isUp: boolean
@@ -79,10 +85,12 @@ export interface World {
   readonly reports: readonly string[]
   /** Starts a relay for a domain; all relays of a world have routes to one another. */
   addRelay(domain: string): Promise<SimRelay>
-  /** Makes an account with its first device and starts it. */
-  addAccount(address: string): Promise<SimDevice>
-  /** Makes a further device; it is up, and let in when an admin device approves it. */
+  /** Makes an account with its first device and starts it, unless `start` is false: then it is down and its relay has not heard of it. */
+  addAccount(address: string, options?: { readonly start?: boolean }): Promise<SimDevice>
+  /** Makes a further device, which the admin device approves, and starts it. */
   addDevice(admin: SimDevice): Promise<SimDevice>
+  /** Makes a further device that is down; an admin device approves it by `line`. */
+  makeDevice(address: Address): Promise<{ readonly device: SimDevice; readonly line: string }>
   /** Lets time pass until `until` holds; answers whether it did. */
   run(options: { readonly until?: () => boolean; readonly timeMs: number }): Promise<boolean>
   /** Lets time pass until the promise settles, and answers as it does. */
@@ -120,12 +128,14 @@ export function createWorld(options: WorldOptions): World {
     name: string,
   ): {
     readonly disk: SimDisk
+    readonly clock: SimClock
     readonly live: () => { readonly life: Life; readonly store: Store; readonly transport: Transport }
   } => {
     const disk = createSimDisk({ random: random.fork(`disk ${name}`), schedule })
     const clock = schedule.clock({ skewMs: skew(name) })
     return {
       disk,
+      clock,
       live() {
         const life = createLife({ clock, transport: network.transport(name) })
         return { life, store: disk.open(), transport: life.transport }
@@ -149,7 +159,7 @@ export function createWorld(options: WorldOptions): World {
       const domain = toDomain(name)
       assert(domain !== undefined, 'addRelay: not a domain')
       ports.set(name, firstPort + ports.size)
-      const { disk, live } = machine(name)
+      const { disk, clock, live } = machine(name)
       const draws = random.fork(`random ${name}`)
       let life: Life | undefined
       let relay: Relay | undefined
@@ -158,6 +168,10 @@ export function createWorld(options: WorldOptions): World {
       const self: SimRelay = {
         name,
         disk,
+        clock,
+        get isUp() {
+          return relay !== undefined
+        },
         get relay() {
           return relay
         },
@@ -196,25 +210,29 @@ export function createWorld(options: WorldOptions): World {
       return self
     },
 
-    async addAccount(text) {
+    async addAccount(text, { start = true } = {}) {
       const address = parseAddress(text)
-      const device = makeDevice(address)
+      const device = newDevice(address)
       const { store, storeKeys, clock, draws } = device.open()
       await world.settled(makeAccount({ store, storeKeys, clock, random: draws, address, relayUrl: urlOf(domainOf(address)) }))
       await world.settled(store.close())
+      if (!start) return device
       await world.settled(device.start())
       await world.run({ until: () => device.agent.connection.state === 'ready', timeMs: 60_000 })
       return device
     },
 
-    async addDevice(admin) {
-      const { address } = admin
-      const device = makeDevice(address)
+    async makeDevice(address) {
+      const device = newDevice(address)
       const { store, storeKeys, clock, draws } = device.open()
-      const { line } = await world.settled(
-        makeLinkedDevice({ store, storeKeys, clock, random: draws, address, relayUrl: urlOf(domainOf(address)) }),
-      )
+      const relayUrl = urlOf(domainOf(address))
+      const { line } = await world.settled(makeLinkedDevice({ store, storeKeys, clock, random: draws, address, relayUrl }))
       await world.settled(store.close())
+      return { device, line }
+    },
+
+    async addDevice(admin) {
+      const { device, line } = await world.makeDevice(admin.address)
       await world.settled(admin.agent.approveDevice(line))
       await world.settled(device.start())
       await world.run({ until: () => device.agent.connection.state === 'ready', timeMs: 120_000 })
@@ -244,9 +262,9 @@ export function createWorld(options: WorldOptions): World {
   }
   return world
 
-  function makeDevice(address: Address) {
+  function newDevice(address: Address) {
     const name = `${address}/${devices.filter((device) => device.address === address).length + 1}`
-    const { disk, live } = machine(name)
+    const { disk, clock, live } = machine(name)
     const draws = random.fork(`random ${name}`)
     const storeKeys = [random.fork(`store key ${name}`).bytes(32)]
     let life: Life | undefined
@@ -255,6 +273,7 @@ export function createWorld(options: WorldOptions): World {
       name,
       address,
       disk,
+      clock,
       get agent(): Agent {
         assert(agent !== undefined, `${name} is down`)
         return agent
@@ -283,7 +302,7 @@ export function createWorld(options: WorldOptions): World {
         started.watch((event) => {
           if (event.kind === 'problem') reports.push(`${name} ${event.code} ${event.from}`)
         })
-        void consume(started, mine)
+        if (options.takesMessages !== false) void consume(started, mine)
       },
       kill() {
         if (life === undefined) return

@@ -27,6 +27,9 @@ export const perfectLink: LinkFaults = { delayMsMin: 1, delayMsMax: 5, lose: 0, 
 
 export type FaultKind = 'lost' | 'duplicated' | 'reordered' | 'broken' | 'half-open' | 'partitioned'
 
+/** A frame on its way; `connection` numbers the connections in the order they were made. */
+export type LinkFrame = { readonly from: string; readonly to: string; readonly connection: number; readonly bytes: Uint8Array }
+
 export interface SimNetwork {
   /** The transport of one node; `node` names it in partitions and in `onFrame`. */
   transport(node: string): Transport
@@ -34,7 +37,9 @@ export interface SimNetwork {
   /** Frames from `from` to `to` vanish while this answers true; dials between them fail. */
   isPartitioned: (from: string, to: string) => boolean
   /** Sees every frame that is handed to the network, before faults: a wire recorder. */
-  onFrame: (frame: { readonly from: string; readonly to: string; readonly bytes: Uint8Array }) => void
+  onFrame: (frame: LinkFrame) => void
+  /** Stands between the sockets: what it answers goes on in place of the frame. For hops that lie. */
+  intercept: (frame: LinkFrame) => readonly Uint8Array[]
   /** Ends every connection and listener of a node without a word, as a killed process does. */
   kill(node: string): void
   readonly injected: Readonly<Record<FaultKind, number>>
@@ -42,6 +47,7 @@ export interface SimNetwork {
 
 type End = {
   readonly node: string
+  readonly number: number
   readonly connection: Connection
   handlers: ConnectionHandlers | undefined
   waiting: Uint8Array[]
@@ -68,6 +74,7 @@ export function createSimNetwork(options: {
   const ends = new Set<End>()
   const injected: Record<FaultKind, number> = { lost: 0, duplicated: 0, reordered: 0, broken: 0, 'half-open': 0, partitioned: 0 }
   let nextPort = 10_000
+  let made = 0
 
   const delay = (): number => network.faults.delayMsMin + random.int(network.faults.delayMsMax - network.faults.delayMsMin + 1)
 
@@ -94,7 +101,12 @@ export function createSimNetwork(options: {
   const carry = (from: End, frame: Uint8Array): void => {
     const { peer } = from
     if (peer === undefined || from.closed) return
-    network.onFrame({ from: from.node, to: peer.node, bytes: frame })
+    const seen: LinkFrame = { from: from.node, to: peer.node, connection: from.number, bytes: frame }
+    network.onFrame(seen)
+    for (const bytes of network.intercept(seen)) pass(from, peer, bytes)
+  }
+
+  const pass = (from: End, peer: End, frame: Uint8Array): void => {
     const { faults } = network
     if (network.isPartitioned(from.node, peer.node)) {
       injected.partitioned++
@@ -133,6 +145,7 @@ export function createSimNetwork(options: {
   const createEnd = (node: string, subprotocol: string, peerName: string): End => {
     const end: End = {
       node,
+      number: made,
       handlers: undefined,
       waiting: [],
       closed: false,
@@ -200,6 +213,7 @@ export function createSimNetwork(options: {
     faults: options.faults ?? perfectLink,
     isPartitioned: () => false,
     onFrame: () => {},
+    intercept: ({ bytes }) => [bytes],
     injected,
     kill(node) {
       for (const [port, { node: owner }] of listening) if (owner === node) listening.delete(port)
@@ -228,6 +242,7 @@ export function createSimNetwork(options: {
           ) {
             throw new CoreError('ERR_CORE_DIAL_FAILED', 'the peer cannot be reached', { retryable: true })
           }
+          made++
           const mine = createEnd(node, chosen, target.node)
           const theirs = createEnd(target.node, chosen, node)
           mine.peer = theirs

@@ -8,6 +8,9 @@ import type { Store, StoreOp, StoreRange } from '../ports.ts'
 import { createSimRandom, type SimRandom } from './random.ts'
 import type { Schedule } from './schedule.ts'
 
+/** A point in the life of a disk where a process can die. */
+export type BatchPoint = { readonly index: number; readonly at: 'before' | 'after'; readonly durable: boolean }
+
 export interface SimDisk {
   /** Opens the store; one at a time, like LevelDB's folder lock. */
   open(): Store
@@ -19,6 +22,13 @@ export interface SimDisk {
   syncMs: number
   /** While true durable batches answer before they are synced: a disk to catch checks with that cannot fail. */
   liesAboutSync: boolean
+  /**
+   * Told of every batch, before it is written and when it is done; `index` counts from 1. A crash called from here happens
+   * exactly there; an error thrown here is what the batch rejects with, so after `after` it was written all the same.
+   */
+  onBatch: (point: BatchPoint) => void
+  /** Batches begun so far. */
+  readonly batches: number
   /** Every stored value, for tests that look for what must not be there. */
   contents(): ReadonlyMap<string, Uint8Array>
   /** Batches lost at crashes, counted. */
@@ -38,6 +48,7 @@ export function createSimDisk(options: { readonly random: SimRandom; readonly sc
   let generation = 0
   let opened = false
   let lostBatches = 0
+  let batches = 0
 
   const load = (from: ReadonlyMap<string, Uint8Array>): void => {
     live = { keys: [...from.keys()].sort(compare), values: new Map(from) }
@@ -47,6 +58,10 @@ export function createSimDisk(options: { readonly random: SimRandom; readonly sc
     full: false,
     syncMs: 0,
     liesAboutSync: false,
+    onBatch() {},
+    get batches() {
+      return batches
+    },
     get lostBatches() {
       return lostBatches
     },
@@ -99,6 +114,10 @@ export function createSimDisk(options: { readonly random: SimRandom; readonly sc
       },
       async batch(ops, { durable }) {
         check()
+        batches++
+        const index = batches
+        disk.onBatch({ index, at: 'before', durable })
+        check()
         if (disk.full && ops.some((op) => op.type === 'put')) {
           throw new CoreError('ERR_CORE_STORE_FULL', 'the disk is full', { retryable: true })
         }
@@ -114,6 +133,8 @@ export function createSimDisk(options: { readonly random: SimRandom; readonly sc
         } else {
           await wait(0)
         }
+        disk.onBatch({ index, at: 'after', durable })
+        check()
       },
       async *iterate(range) {
         check()

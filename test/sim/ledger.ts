@@ -1,0 +1,99 @@
+/**
+ * What applications said, against what applications were handed: the checks that hold in every simulation. Each text is
+ * said once, so a text tells who said it, to whom, and whether it may be handed over here.
+ */
+import type { Message } from '@parley/agent'
+import type { Address } from '@parley/core'
+import { chat } from '@parley/protocols/chat'
+import type { SimDevice, World } from '@parley/testing'
+
+export type Said = {
+  readonly text: string
+  readonly from: SimDevice
+  readonly to: Address
+  /** Devices of both accounts that were there when it was said, the sender left out. */
+  readonly readers: readonly SimDevice[]
+  /** Once `send` resolved, and from then on promised. */
+  id?: string
+}
+
+export interface Ledger {
+  readonly said: readonly Said[]
+  /** Sends a text that nobody said before, as a reply if there is what to reply to; answers when `send` does, also when it fails. */
+  say(from: SimDevice, to: Address, options?: { readonly reply?: Message }): Promise<void>
+  /** Whether everything promised has arrived at every addressed device, or its sender was told how it ended. */
+  isSettled(): boolean
+  /** What is not. */
+  lost(): readonly string[]
+  /** What must never happen: hand-overs of what was not said, to whom it was not said, or twice. */
+  offences(): readonly string[]
+}
+
+/** In every text: what must never stand on a link or in a relay's store, as the type and attribute names around it. */
+export const secrets: readonly string[] = ['a secret text', 'urn:parley:chat', 'thread_id']
+
+export function createLedger(world: World): Ledger {
+  const said: Said[] = []
+  const byText = new Map<string, Said>()
+
+  const open = (one: Said): boolean => one.id !== undefined && !isDelivered(world, one) && !isFailed(one)
+  return {
+    said,
+    async say(from, to, { reply } = {}) {
+      const readers = world.devices.filter(
+        (device) => device !== from && (device.address === to || device.address === from.address),
+      )
+      const one: Said = { text: `a secret text ${said.length} of ${from.name}`, from, to, readers }
+      said.push(one)
+      byText.set(one.text, one)
+      try {
+        one.id = (
+          await from.agent.send(
+            to,
+            chat.text({ text: one.text }, reply === undefined ? {} : { threadId: reply.threadId, referentId: reply.id }),
+          )
+        ).id
+      } catch {
+        // A message whose send did not resolve promises nothing.
+      }
+    },
+    isSettled: () => !said.some(open),
+    lost: () => said.filter(open).map(({ id, from, to }) => `${id} of ${from.name} to ${to} was lost`),
+    offences: () => [...foreign(world, byText), ...repeated(world)],
+  }
+}
+
+/** Whether a message is at every device of the recipient, and as a copy at the sender's other devices. */
+export function isDelivered(world: World, { text, readers }: Said): boolean {
+  return readers.every(({ name }) => world.handed.some((one) => one.device === name && one.text === text))
+}
+
+/** Whether the sender was told that it failed. */
+export function isFailed({ id, from }: Said): boolean {
+  return id !== undefined && from.isUp && from.agent.sent(id)?.status().state === 'failed'
+}
+
+function foreign(world: World, byText: ReadonlyMap<string, Said>): readonly string[] {
+  return world.handed.flatMap(({ device, address, text, message }) => {
+    const one = byText.get(text)
+    if (one === undefined) return [`${device} was handed what nobody said: ${text || message.type}`]
+    if (one.from.address !== message.from) return [`${device} was handed a text of ${one.from.name} as from ${message.from}`]
+    if (one.to !== address && one.from.address !== address) return [`${device} was handed a text to ${one.to}`]
+    return []
+  })
+}
+
+// Handed over again only after a crash in the middle, and then with a higher number.
+function repeated(world: World): readonly string[] {
+  const seen = new Map<string, { readonly id: string; readonly attempt: number }>()
+  const offences: string[] = []
+  for (const { device, id, text, attempt } of world.handed) {
+    const before = seen.get(`${device} ${text}`)
+    if (before !== undefined && (attempt <= before.attempt || id !== before.id))
+      offences.push(`${id} was handed to ${device} twice, as attempt ${attempt}`)
+    seen.set(`${device} ${text}`, { id, attempt })
+  }
+  const again = world.handed.filter(({ attempt }) => attempt > 1).length
+  if (again > world.kills) offences.push(`${again} messages were handed over again after ${world.kills} kills`)
+  return offences
+}
