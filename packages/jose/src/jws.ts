@@ -3,7 +3,7 @@
  * Which signatures must hold is the caller's explicit policy. Reading and writing texts is in serialization.ts.
  * @module
  */
-import { base64urlLength, type JsonObject, type Result, utf8, writeAscii, writeBase64url } from '@parley/core'
+import { base64urlLength, type JsonObject, type Result, utf8, writeAscii } from '@parley/core'
 import { backend as defaultBackend } from '#backend'
 import { signatureAlgorithms } from './algorithms.ts'
 import { JoseError } from './errors.ts'
@@ -237,7 +237,7 @@ function signingInput(headerText: string, payload: Uint8Array, unencoded: boolea
 
 function writeInput(headerText: string, payload: Uint8Array): Uint8Array {
   const octets = new Uint8Array(headerText.length + 1 + base64urlLength(payload.length))
-  writeBase64url(payload, octets, writeAscii(`${headerText}.`, octets, 0))
+  defaultBackend.writeBase64url(payload, octets, writeAscii(`${headerText}.`, octets, 0))
   return octets
 }
 

@@ -12,7 +12,6 @@ import {
   parseJsonObject,
   type Result,
   utf8,
-  writeBase64url,
 } from '@parley/core'
 import { backend } from '#backend'
 import { JoseError } from './errors.ts'
@@ -61,23 +60,51 @@ export function readJose(
 
 /** Reads a compact JWS: a text, or its ASCII octets. */
 export function readCompactJws(input: string | Uint8Array, limits: JoseLimits = joseLimits): Read<{ readonly jws: Jws }> {
-  const malformed = { ok: false, code: 'jws-malformed' } as const
   if (input.length > limits.bytesMax) return { ok: false, code: 'limit-exceeded' }
+  if (typeof input !== 'string' && input.length >= longOctets) return readLongJws(input, limits)
   const text = typeof input === 'string' ? input : backend.asciiText(input)
-  if (text === undefined) return malformed
-  const headerEnd = text.indexOf('.')
-  const end = text.indexOf('.', headerEnd + 1)
-  if (headerEnd < 0 || end < 0 || text.includes('.', end + 1)) return malformed
+  const headerEnd = text?.indexOf('.') ?? -1
+  const end = text?.indexOf('.', headerEnd + 1) ?? -1
+  if (text === undefined || headerEnd < 0 || end < 0 || text.includes('.', end + 1)) return { ok: false, code: 'jws-malformed' }
   const header = readProtected(text.slice(0, headerEnd), limits)
   if (!header.ok) return header
-  const unencoded = isUnencoded(header.value.header)
   const content = text.slice(headerEnd + 1, end)
-  const payload = unencoded ? unencodedOctets(content) : backend.fromBase64url(content)
-  const signature = backend.fromBase64url(text.slice(end + 1))
-  if (payload === undefined || signature === undefined) return malformed
-  // Only canonical base64url was read, so these octets are what the payload gives again.
+  const payload = isUnencoded(header.value.header) ? unencodedOctets(content) : backend.fromBase64url(content)
   const octets = typeof input === 'string' ? backend.ascii(text.slice(0, end)) : input.subarray(0, end)
-  const read: JwsSignature = { protected: header.value, unprotected: undefined, signature, covers: { payload, octets } }
+  return compactJws({ header: header.value, payload, octets, signature: backend.fromBase64url(text.slice(end + 1)) })
+}
+
+// From here on a text in between costs more than all the rest of reading.
+const longOctets = 4096
+const period = 0x2e
+
+function readLongJws(input: Uint8Array, limits: JoseLimits): Read<{ readonly jws: Jws }> {
+  const headerEnd = input.indexOf(period)
+  const end = input.lastIndexOf(period)
+  const headerText = headerEnd < end ? backend.asciiText(input.subarray(0, headerEnd)) : undefined
+  if (headerText === undefined) return { ok: false, code: 'jws-malformed' }
+  const header = readProtected(headerText, limits)
+  if (!header.ok) return header
+  const content = input.subarray(headerEnd + 1, end)
+  // Neither of them takes another period.
+  const payload = isUnencoded(header.value.header)
+    ? unencodedOctets(backend.asciiText(content) ?? '.')
+    : backend.readBase64url(content)
+  const signature = backend.readBase64url(input.subarray(end + 1))
+  return compactJws({ header: header.value, payload, octets: input.subarray(0, end), signature })
+}
+
+type CompactParts = {
+  readonly header: ProtectedHeader
+  readonly payload: Uint8Array | undefined
+  readonly octets: Uint8Array
+  readonly signature: Uint8Array | undefined
+}
+
+function compactJws({ header, payload, octets, signature }: CompactParts): Read<{ readonly jws: Jws }> {
+  if (payload === undefined || signature === undefined) return { ok: false, code: 'jws-malformed' }
+  // Only canonical base64url was read, so these octets are what the payload gives again.
+  const read: JwsSignature = { protected: header, unprotected: undefined, signature, covers: { payload, octets } }
   return { ok: true, jws: { payload, signatures: [read] } }
 }
 
@@ -152,7 +179,7 @@ export function toGeneralJweOctets(jwe: Jwe): Uint8Array {
   const [before, behind] = [utf8(text.slice(0, split)), utf8(text.slice(split))]
   const octets = new Uint8Array(before.length + base64urlLength(ciphertext.length) + behind.length)
   octets.set(before)
-  octets.set(behind, writeBase64url(ciphertext, octets, before.length))
+  octets.set(behind, backend.writeBase64url(ciphertext, octets, before.length))
   return octets
 }
 
@@ -178,9 +205,9 @@ function unencodedText(payload: Uint8Array): string | undefined {
   return text !== undefined && /^[ -~]*$/.test(text) && !text.includes('.') ? text : undefined
 }
 
-// RFC 7797 §5.2: printable ASCII, which has no second form.
+// RFC 7797 §5.2: printable ASCII but the period, which has no second form.
 function unencodedOctets(content: string): Uint8Array | undefined {
-  return /^[ -~]*$/.test(content) ? utf8(content) : undefined
+  return /^[ --/-~]*$/.test(content) ? utf8(content) : undefined
 }
 
 function signatureMembers({

@@ -85,3 +85,35 @@ describe('the smallest backend, which browsers load', () => {
     expect(openJwe(seal(large), { keys: [small], algorithms: [alg] }).ok).toBe(false)
   })
 })
+
+describe('base64url in octets', () => {
+  test.each([0, 1, 2, 3, 1000, 24_576, 24_577, 24_578, 24_579, 100_001])('%i octets are written and read', (length) => {
+    const text = noble.base64url(bytes(length))
+    for (const backend of [node, noble]) {
+      const target = new Uint8Array(text.length + 7).fill(0x2e)
+      expect(backend.writeBase64url(bytes(length), target, 5)).toBe(5 + text.length)
+      expect(backend.asciiText(target)).toBe(`.....${text}..`)
+      expect(backend.readBase64url(target.subarray(5, 5 + text.length))).toEqual(bytes(length))
+    }
+  })
+
+  test.each([4, 7, 32_768, 32_770, 32_771, 40_000])(
+    'any other octet anywhere in %i is refused, as by the strict decoder',
+    (length) => {
+      const sound = node.ascii(`${noble.base64url(bytes(30_000)).slice(0, length - 1)}A`)
+      const places = [0, 1, 2, 3, 32_766, 32_767, 32_768, length - 4, length - 3, length - 2, length - 1]
+      const told: unknown[] = []
+      for (const at of places.filter((place) => place >= 0 && place < length)) {
+        for (let octet = 0; octet < 256; octet++) {
+          const changed = sound.slice()
+          changed[at] = octet
+          const [taken, expected] = [node.readBase64url(changed), noble.readBase64url(changed)]
+          const isSame =
+            taken === undefined || expected === undefined ? taken === expected : Buffer.compare(taken, expected) === 0
+          if (!isSame) told.push([at, octet])
+        }
+      }
+      expect(told).toEqual([])
+    },
+  )
+})

@@ -101,6 +101,10 @@ export interface Backend {
   base64url(bytes: Uint8Array): string
   /** Strict: anything but the canonical form is `undefined`. */
   fromBase64url(text: string): Uint8Array | undefined
+  /** Writes base64url as ASCII octets into `target` and answers where it ends: for contents that never become a text. */
+  writeBase64url(bytes: Uint8Array, target: Uint8Array, at: number): number
+  /** What base64url in ASCII octets stands for; strict as `fromBase64url`. */
+  readBase64url(octets: Uint8Array): Uint8Array | undefined
   /** Prepares a symmetric key; `keyWrap*` and `gcm*` take it or bare octets. */
   importSecret(key: Uint8Array): unknown
   /** AES Key Wrap (RFC 3394); the key's length chooses the variant. */

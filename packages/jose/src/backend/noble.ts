@@ -9,7 +9,7 @@ import { ed25519, x25519 } from '@noble/curves/ed25519.js'
 import { p256 } from '@noble/curves/nist.js'
 import { hmac } from '@noble/hashes/hmac.js'
 import { sha256, sha384, sha512 } from '@noble/hashes/sha2.js'
-import { base64url, concat, fromBase64url, fromUtf8, utf8 } from '@parley/core'
+import { base64url, concat, fromBase64url, fromUtf8, utf8, writeBase64url } from '@parley/core'
 import type { Agreement, Backend, Sealed, SignatureScheme } from './backend.ts'
 
 type Pair = { readonly privateKey: Uint8Array; readonly publicKey: Uint8Array }
@@ -103,6 +103,11 @@ export const backend: Backend = {
   asciiText,
   base64url,
   fromBase64url,
+  writeBase64url,
+  readBase64url(octets) {
+    const text = asciiText(octets)
+    return text === undefined ? undefined : fromBase64url(text)
+  },
   importSecret: (key) => key,
   keyWrap: (kek, key) => aeskw(kek as Uint8Array).encrypt(key),
   keyUnwrap: (kek, wrapped) => attempt(() => aeskw(kek as Uint8Array).decrypt(wrapped)),
