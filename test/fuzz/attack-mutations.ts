@@ -135,7 +135,7 @@ const bombs: readonly Mutation[] = [
     name: 'many entries',
     weight: 0.25,
     forms: ['json'],
-    stackable: false,
+    stackable: true,
     apply(subject, { random }) {
       const opened = dissect(subject)
       const list = opened?.tree === undefined ? [] : entriesOf(opened.tree)
@@ -152,7 +152,7 @@ const bombs: readonly Mutation[] = [
   {
     name: 'large field or header',
     weight: 0.25,
-    stackable: false,
+    stackable: true,
     apply(subject, { random }) {
       const opened = dissect(subject)
       if (opened === undefined) return undefined

@@ -9,7 +9,12 @@ import type { Result } from './errors.ts'
 export type Json = null | boolean | number | string | readonly Json[] | JsonObject
 export type JsonObject = { readonly [name: string]: Json }
 
-export type JsonLimits = { readonly bytesMax: number; readonly depthMax: number }
+export type JsonLimits = {
+  readonly bytesMax: number
+  readonly depthMax: number
+  /** Member names in all objects together; by default as many as there are. */
+  readonly namesMax?: number
+}
 export type JsonErrorCode = 'json-too-large' | 'json-not-utf8' | 'json-malformed' | 'json-duplicate-name' | 'json-too-deep'
 
 /** Default limits for JSON texts: headers and attributes sets. */
@@ -26,7 +31,7 @@ export function parseJson(
   // What was UTF-8 has no lone surrogates.
   if (typeof input === 'string' && !isWellFormed(text)) return { ok: false, code: 'json-malformed' }
   // The scan comes first: it bounds the depth before JSON.parse recurses.
-  const problem = scan(text, limits.depthMax)
+  const problem = scan(text, limits)
   if (problem !== undefined) return { ok: false, code: problem }
   try {
     // JSON.parse answers Json by definition.
@@ -53,7 +58,8 @@ export function isJsonObject(value: unknown): value is JsonObject {
 }
 
 // Walks the text once. Syntax errors that it passes over are left to JSON.parse.
-function scan(text: string, depthMax: number): 'json-duplicate-name' | 'json-too-deep' | 'json-malformed' | undefined {
+function scan(text: string, { depthMax, namesMax = Number.POSITIVE_INFINITY }: JsonLimits): JsonErrorCode | undefined {
+  let namesLeft = namesMax
   // One set of names per open object, undefined per open array.
   const open: (Set<string> | undefined)[] = []
   for (let i = 0; i < text.length; i++) {
@@ -75,6 +81,7 @@ function scan(text: string, depthMax: number): 'json-duplicate-name' | 'json-too
         if (value === undefined) return 'json-malformed'
         if (isName) {
           if (names.has(value)) return 'json-duplicate-name'
+          if (namesLeft-- <= 0) return 'json-too-large'
           names.add(value)
         }
       }

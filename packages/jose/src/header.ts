@@ -54,7 +54,7 @@ export function joinHeader(
   if (header['zip'] !== undefined) return { ok: false, code: 'zip-unsupported' }
   // RFC 7797 §6: b64 without crit is not allowed.
   if (header['b64'] !== undefined) return { ok: false, code: 'header-malformed' }
-  for (const name of ['alg', 'enc', 'kid', 'typ', 'cty']) {
+  for (const name of stringMembers) {
     if (header[name] !== undefined && typeof header[name] !== 'string') return { ok: false, code: 'header-malformed' }
   }
   return { ok: true, header }
@@ -84,6 +84,28 @@ export function joinJweHeader(
   return joinHeader(rest, ...others)
 }
 
+/**
+ * Adds a recipient's own header to what all share, which was joined before: the work is that of its own members, however
+ * many entries there are and however much they share.
+ */
+export function joinOwnHeader(
+  shared: JsonObject,
+  own: JsonObject | undefined,
+): Result<{ readonly header: JsonObject }, HeaderCode> {
+  if (own === undefined) return { ok: true, header: shared }
+  const malformed = { ok: false, code: 'header-malformed' } as const
+  // `shared` has no prototype of its own, so that nothing else shows through.
+  const header = Object.create(shared) as { [name: string]: Json }
+  for (const [name, value] of Object.entries(own)) {
+    if (name in shared || name === 'crit' || name === 'zip' || name === 'b64') return malformed
+    if (stringMembers.includes(name) && typeof value !== 'string') return malformed
+    header[name] = value
+  }
+  return { ok: true, header }
+}
+
+const stringMembers: readonly string[] = ['alg', 'enc', 'kid', 'typ', 'cty']
+
 /** Whether the payload is signed as it is, without base64url (RFC 7797). */
 export function isUnencoded(protectedHeader: JsonObject): boolean {
   return protectedHeader['b64'] === false && Object.hasOwn(protectedHeader, 'b64')
@@ -98,11 +120,11 @@ function isCrit(value: Json, header: JsonObject): boolean {
 /** A string member of a joined header, or `undefined`. */
 export function text(header: JsonObject, name: string): string | undefined {
   const value = header[name]
-  return typeof value === 'string' && Object.hasOwn(header, name) ? value : undefined
+  return typeof value === 'string' ? value : undefined
 }
 
 /** An object member of a joined header, or `undefined`. */
 export function object(header: JsonObject, name: string): JsonObject | undefined {
   const value = header[name]
-  return isJsonObject(value) && Object.hasOwn(header, name) ? value : undefined
+  return isJsonObject(value) ? value : undefined
 }

@@ -13,7 +13,7 @@ import {
 } from './algorithms.ts'
 import { commitment, commitmentName } from './commitment.ts'
 import { hasContent, openContent } from './content.ts'
-import { type HeaderCode, joinJweHeader, object, text } from './header.ts'
+import { type HeaderCode, joinJweHeader, joinOwnHeader, object, text } from './header.ts'
 import { additionalData, type Jwe, type JweRecipient, passwordKey } from './jwe.ts'
 import { concatKdf } from './kdf.ts'
 import { fitsEncryption, type Key, materialOf } from './key.ts'
@@ -79,9 +79,10 @@ function* openSteps(jwe: Jwe, options: OpenOptions): Steps<OpenResult> {
     decryptions: limits.decryptionsMax,
     iterations: limits.passwordIterationsMax,
   }
+  const shared = joinJweHeader(jwe.protected.header, [jwe.unprotected], { zip: options.zip ?? false })
   for (const [i, recipient] of jwe.recipients.entries()) {
     if (recipient === undefined) continue
-    const outcome = yield* openOne(jwe, recipient, { options, budget })
+    const outcome = yield* openOne(jwe, recipient, { shared, options, budget })
     if (outcome.opened !== undefined) return { ok: true, ...outcome.opened, recipient: i }
     if (outcome.problem.weight > worst.weight) worst = outcome.problem
   }
@@ -94,9 +95,10 @@ type Problem = { readonly code: JweCode; readonly weight: number; readonly cause
 type Outcome =
   | { readonly opened: Omit<OpenedJwe, 'recipient'>; readonly problem?: undefined }
   | { readonly opened?: undefined; readonly problem: Problem }
-type OneOptions = { readonly options: OpenOptions; readonly budget: Budget }
+type Shared = Result<{ readonly header: JsonObject }, HeaderCode>
+type OneOptions = { readonly shared: Shared; readonly options: OpenOptions; readonly budget: Budget }
 
-function* openOne(jwe: Jwe, recipient: JweRecipient, { options, budget }: OneOptions): Steps<Outcome> {
+function* openOne(jwe: Jwe, recipient: JweRecipient, { shared, options, budget }: OneOptions): Steps<Outcome> {
   const { keys, anyKid = false } = options
   const alone = jwe.recipients.length === 1
   const kid = recipient.header?.['kid'] ?? jwe.protected.header['kid'] ?? jwe.unprotected?.['kid']
@@ -104,7 +106,7 @@ function* openOne(jwe: Jwe, recipient: JweRecipient, { options, budget }: OneOpt
   // Others' entries are passed over without a look at the rest of their headers.
   if (named.length === 0 && !alone) return { problem: { code: 'key-unknown', weight: 2 } }
   const ours = named.length > 0
-  const checked = checkHeader(jwe, recipient, options)
+  const checked = checkHeader(jwe, recipient, { shared, options })
   if (!checked.ok) return { problem: { code: checked.code, weight: ours ? 4 : 1 } }
   if (!ours) return { problem: { code: 'key-unknown', weight: 2 } }
   const { header, row, content } = checked
@@ -149,9 +151,10 @@ type Checked = { readonly header: JsonObject; readonly row: KeyManagementAlgorit
 function checkHeader(
   jwe: Jwe,
   recipient: JweRecipient,
-  { algorithms, contentAlgorithms: allowed, zip = false }: OpenOptions,
+  { shared, options }: { readonly shared: Shared; readonly options: OpenOptions },
 ): Result<Checked, JweCode> {
-  const joined = joinJweHeader(jwe.protected.header, [jwe.unprotected, recipient.header], { zip })
+  const { algorithms, contentAlgorithms: allowed } = options
+  const joined = shared.ok ? joinOwnHeader(shared.header, recipient.header) : shared
   if (!joined.ok) return joined
   const { header } = joined
   const alg = text(header, 'alg')

@@ -18,8 +18,8 @@ export type JwsSignature = {
   /** The unprotected header, which nothing vouches for. */
   readonly unprotected: JsonObject | undefined
   readonly signature: Uint8Array
-  /** What was signed, where it came in one piece with `payload`: saves putting it together again. */
-  readonly covers?: { readonly payload: Uint8Array; readonly octets: Uint8Array }
+  /** What was signed, where it came in one piece with these two: saves putting it together again. */
+  readonly covers?: { readonly protected: ProtectedHeader; readonly payload: Uint8Array; readonly octets: Uint8Array }
 }
 
 /** A JWS in no particular serialization. Nothing in it is verified. */
@@ -281,7 +281,7 @@ function verifyOne(jws: Jws, signature: JwsSignature, { keys, algorithms, alone,
     return { report: report(undefined), code: 'signature-invalid' }
   const { covers } = signature
   const input =
-    covers?.payload === jws.payload
+    covers?.payload === jws.payload && covers.protected === signature.protected
       ? covers.octets
       : signingInput(signature.protected.text, jws.payload, isUnencoded(protectedHeader))
   for (const key of fitting) {

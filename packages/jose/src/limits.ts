@@ -9,6 +9,8 @@ export type JoseLimits = {
   readonly bytesMax: number
   /** One header: protected, shared unprotected, or of one recipient or signature. */
   readonly headerBytesMax: number
+  /** Member names in a JSON serialization, all objects together. */
+  readonly namesMax: number
   /** Nesting of a header's JSON. */
   readonly headerDepthMax: number
   readonly recipientsMax: number
@@ -35,6 +37,7 @@ export type JoseLimits = {
 export const joseLimits: JoseLimits = {
   bytesMax: 32 * 1024 * 1024,
   headerBytesMax: 64 * 1024,
+  namesMax: 32_768,
   headerDepthMax: 16,
   recipientsMax: 1024,
   signaturesMax: 64,
@@ -42,7 +45,7 @@ export const joseLimits: JoseLimits = {
   decryptionsMax: 8,
   inflatedBytesMax: 1024 * 1024,
   passwordIterationsMax: 1_000_000,
-  verificationsMax: 256,
+  verificationsMax: 64,
   keysBytesMax: 64 * 1024,
   keysMax: 256,
   certificatesMax: 16,

@@ -104,7 +104,12 @@ type CompactParts = {
 function compactJws({ header, payload, octets, signature }: CompactParts): Read<{ readonly jws: Jws }> {
   if (payload === undefined || signature === undefined) return { ok: false, code: 'jws-malformed' }
   // Only canonical base64url was read, so these octets are what the payload gives again.
-  const read: JwsSignature = { protected: header, unprotected: undefined, signature, covers: { payload, octets } }
+  const read: JwsSignature = {
+    protected: header,
+    unprotected: undefined,
+    signature,
+    covers: { protected: header, payload, octets },
+  }
   return { ok: true, jws: { payload, signatures: [read] } }
 }
 
@@ -243,8 +248,10 @@ function contentOf({ aad, iv, ciphertext, tag }: Jwe): JsonObject {
 }
 
 function readText(input: string | Uint8Array, limits: JoseLimits): Read<JoseObject> {
-  const parsed = parseJsonObject(input, { bytesMax: limits.bytesMax, depthMax: limits.headerDepthMax + 4 })
-  return parsed.ok ? readObject(parsed.value, limits) : { ok: false, code: 'serialization-malformed' }
+  const { bytesMax, headerDepthMax, namesMax } = limits
+  const parsed = parseJsonObject(input, { bytesMax, depthMax: headerDepthMax + 4, namesMax })
+  if (parsed.ok) return readObject(parsed.value, limits)
+  return { ok: false, code: parsed.code === 'json-too-large' ? 'limit-exceeded' : 'serialization-malformed' }
 }
 
 function readCompact(text: string, limits: JoseLimits): Read<JoseObject> {

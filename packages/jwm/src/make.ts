@@ -18,7 +18,8 @@ import {
   signJwsAsync,
   unsecuredJws,
 } from '@parley/jose'
-import { attributesOf } from './attributes.ts'
+import { jwmLimits } from './limits.ts'
+import { objectOf } from './payload.ts'
 import { type AllowList, allowedAt, type JwmPolicy } from './policy.ts'
 import { type JwmProfileName, profileNamed } from './profiles.ts'
 import { replicas } from './replicate.ts'
@@ -89,7 +90,7 @@ function* makeSteps(payload: Uint8Array, options: MakeOptions): Steps<MakeResult
   const signers = (options.signers ?? []).map((signer): Signer => ('key' in signer ? signer : { key: signer }))
   const recipients = (options.recipients ?? []).map((one): Recipient => ('key' in one ? one : { key: one }))
   const parts: Parts = { signers, recipients, options, order }
-  if (!isPayload(payload)) return { ok: false, code: 'attributes-malformed' }
+  if (!objectOf(payload, jwmLimits).ok) return { ok: false, code: 'attributes-malformed' }
   if (signers.length === 0 && recipients.length === 0 && !unsecured) return { ok: false, code: 'nothing-secures-it' }
   if (!fitsProfile(payload, parts)) return { ok: false, code: 'profile-conflict' }
   // RFC 7797 §7: nothing unencoded is nested. What is encrypted cannot travel apart from its encryption.
@@ -162,12 +163,6 @@ function* makeLayers(
   const isSmall = recipients.length === 1 && options.aad === undefined && options.unprotected === undefined
   const sealed = seal(payload, false, isSmall)
   return [sealed, yield* signLayer(serializeInner(sealed), { parts, nested: true })]
-}
-
-// Any octets may be signed and sealed, but what is an attributes set must be a sound one.
-function isPayload(payload: Uint8Array): boolean {
-  const parsed = parseJsonObject(payload)
-  return !parsed.ok || attributesOf(parsed.value).ok
 }
 
 function profileOf({ profile }: MakeOptions): readonly JwmPolicy[] {

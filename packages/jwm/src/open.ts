@@ -4,7 +4,7 @@
  * content comes out then.
  * @module
  */
-import { type JsonErrorCode, type JsonObject, parseJsonObject, type Result } from '@parley/core'
+import type { JsonObject, Result } from '@parley/core'
 import {
   type DecryptionCause,
   type JoseObject,
@@ -20,10 +20,10 @@ import {
   type SerializationCode,
   verifyJws,
 } from '@parley/jose'
-import { attributesOf } from './attributes.ts'
 import { type BinaryCode, isBinary, readBinary } from './binary.ts'
 import { isJwm } from './content-type.ts'
 import { type JwmLimits, jwmLimits } from './limits.ts'
+import { objectOf } from './payload.ts'
 import {
   type AllowList,
   allowedAt,
@@ -272,18 +272,4 @@ function verifyLayer(
     unencoded: signatures.some(({ protectedHeader }) => protectedHeader['b64'] === false),
     headers: [],
   }
-}
-
-// These say that a JSON object was meant, and that it is not a sound one.
-const unsound: readonly (JsonErrorCode | 'json-not-object')[] = ['json-duplicate-name', 'json-too-deep']
-
-function objectOf(
-  payload: Uint8Array,
-  limits: JwmLimits,
-): Result<{ readonly object: JsonObject | undefined }, 'attributes-malformed'> {
-  const parsed = parseJsonObject(payload, limits.attributes)
-  if (!parsed.ok)
-    return unsound.includes(parsed.code) ? { ok: false, code: 'attributes-malformed' } : { ok: true, object: undefined }
-  const attributes = attributesOf(parsed.value)
-  return attributes.ok ? { ok: true, object: parsed.value } : attributes
 }
