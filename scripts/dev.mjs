@@ -30,6 +30,7 @@ const jobs = {
   sim: () => become('vitest', ['run', ...(args.length === 0 ? ['test/sim/'] : args)]),
   'bench:envelope': () => become('node', ['bench/dist/envelope.js', ...args]),
   'docs:api': () => become('node', ['node_modules/typedoc/bin/typedoc', ...args], join(root, 'docs/reference')),
+  statecharts: () => become('node', ['scripts/statecharts.mjs']),
   parley: () => become('node', [join(root, 'apps/cli/bin/parley.js'), ...args], inCallersFolder),
   relay: () => become('node', [join(root, 'apps/relay/bin/parley-relay.js'), ...args], inCallersFolder),
 }

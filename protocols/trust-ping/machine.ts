@@ -2,7 +2,7 @@
  * The two roles of trust-ping 1: the sender waits for one answer, the receiver gives one where it was asked for.
  * @module
  */
-import { effectActions, type ReceivedEvents, type RoleInput, type ThreadEvents } from '@parley/kernel'
+import { effectActions, type ReceivedEvents, type ReportEvents, type RoleInput, type ThreadEvents } from '@parley/kernel'
 import { assign, setup } from 'xstate'
 import type { messages } from './messages.ts'
 
@@ -10,18 +10,26 @@ import type { messages } from './messages.ts'
 export const delays = { answerMs: 60_000 }
 
 type Events = ReceivedEvents<typeof messages> | ThreadEvents
-type SenderContext = { readonly responseRequested: boolean; readonly sent: number; readonly roundTripMs: number | null }
+type SenderContext = {
+  readonly responseRequested: boolean
+  readonly sent: number
+  readonly roundTripMs: number | null
+  readonly refused: boolean
+}
 
 /** What `start` takes. */
 export type PingInput = { readonly responseRequested?: boolean }
-/** How a ping ended; `unanswered` when no answer was asked for. */
-export type PingOutput = { readonly result: 'answered' | 'unanswered' | 'timed-out'; readonly roundTripMs: number | null }
+/** How a ping ended; `unanswered` when no answer was asked for, `refused` when the other side reported a problem. */
+export type PingOutput = {
+  readonly result: 'answered' | 'unanswered' | 'refused' | 'timed-out'
+  readonly roundTripMs: number | null
+}
 
 /** Sends a ping and waits. */
 export const sender = setup({
   types: {
     context: {} as SenderContext,
-    events: {} as Events,
+    events: {} as Events | ReportEvents,
     input: {} as RoleInput<PingInput>,
     output: {} as PingOutput,
   },
@@ -30,7 +38,12 @@ export const sender = setup({
   delays,
 }).createMachine({
   id: 'trust-ping-sender',
-  context: ({ input }) => ({ responseRequested: input.input.responseRequested ?? true, sent: input.now, roundTripMs: null }),
+  context: ({ input }) => ({
+    responseRequested: input.input.responseRequested ?? true,
+    sent: input.now,
+    roundTripMs: null,
+    refused: false,
+  }),
   initial: 'pinging',
   states: {
     pinging: {
@@ -46,19 +59,27 @@ export const sender = setup({
           target: 'answered',
           actions: assign({ roundTripMs: ({ context, event }) => Math.max(0, event.now - context.sent) }),
         },
+        'thread.reported': { target: 'refused', actions: assign({ refused: true }) },
         'thread.expired': 'timed-out',
       },
       after: { answerMs: 'timed-out' },
     },
     answered: { type: 'final' },
     unanswered: { type: 'final' },
+    refused: { type: 'final' },
     'timed-out': { type: 'final' },
   },
   output: ({ context }) => ({
-    result: context.roundTripMs !== null ? 'answered' : context.responseRequested ? 'timed-out' : 'unanswered',
+    result: resultOf(context),
     roundTripMs: context.roundTripMs,
   }),
 })
+
+function resultOf({ roundTripMs, refused, responseRequested }: SenderContext): PingOutput['result'] {
+  if (roundTripMs !== null) return 'answered'
+  if (refused) return 'refused'
+  return responseRequested ? 'timed-out' : 'unanswered'
+}
 
 /** Answers a ping. */
 export const receiver = setup({

@@ -1,9 +1,8 @@
 import { createSimRandom } from '@parley/core/sim'
-import { createRegistry, readBody, stateDiagram } from '@parley/kernel'
+import { createRegistry, readBody } from '@parley/kernel'
 import { describe, expect, test } from 'vitest'
 import { createExchange, party } from '../../test/exchange.ts'
 import { explore } from '../../test/graph.ts'
-import { readSpecPage } from '../../test/spec-page.ts'
 import { chat, textCharsMax } from '../index.ts'
 import vectors from './vectors.json' with { type: 'json' }
 
@@ -23,22 +22,9 @@ describe('the machine', () => {
     const graph = explore(machine, { events, input: { threadId, peer: 'bob@b.example', now: 1 } })
     expect(graph).toMatchObject({ unreached: [], unanswered: { talking: [] }, changedByStore: [] })
   })
-
-  test('is drawn on the spec page', () => {
-    expect(readSpecPage('chat').diagrams).toEqual([stateDiagram(machine)])
-  })
 })
 
 describe('a text', () => {
-  test('is shown by examples that parse', () => {
-    const { examples } = readSpecPage('chat')
-    expect(examples.length).toBeGreaterThan(0)
-    for (const { type, body } of examples) {
-      expect(type).toBe(chat.messages.text.type)
-      expect(readBody(chat.messages.text, body).ok).toBe(true)
-    }
-  })
-
   for (const { name, body, valid } of vectors) {
     test(`${name} is ${valid ? 'taken' : 'refused'}`, () => {
       expect(readBody(chat.messages.text, body as never).ok).toBe(valid)

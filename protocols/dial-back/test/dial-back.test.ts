@@ -1,10 +1,9 @@
 import type { JsonObject } from '@parley/core'
 import { createSimRandom } from '@parley/core/sim'
-import { type Received, readBody, type StepInput, stateDiagram, step, type ThreadRecord } from '@parley/kernel'
+import { type Received, readBody, type StepInput, step, type ThreadRecord } from '@parley/kernel'
 import { describe, expect, test } from 'vitest'
 import { type Call, createExchange, type Party, party } from '../../test/exchange.ts'
 import { explore } from '../../test/graph.ts'
-import { readSpecPage } from '../../test/spec-page.ts'
 import { dialBack, type RequesterInput } from '../index.ts'
 import vectors from './vectors.json' with { type: 'json' }
 
@@ -96,22 +95,9 @@ describe('the machines', () => {
       },
     })
   })
-
-  test('are drawn on the spec page', () => {
-    expect(readSpecPage('dial-back').diagrams).toEqual([stateDiagram(requester.machine), stateDiagram(owner.machine)])
-  })
 })
 
 describe('the messages', () => {
-  test('are shown by examples that parse, one of each at least', () => {
-    const { examples } = readSpecPage('dial-back')
-    for (const message of Object.values(dialBack.messages)) {
-      const shown = examples.filter(({ type }) => type === message.type)
-      expect(shown.length).toBeGreaterThan(0)
-      for (const { body } of shown) expect(readBody(message, body).ok, message.type).toBe(true)
-    }
-  })
-
   const good: { readonly [message: string]: JsonObject } = {
     'key-request': request,
     'key-answer': answer,
