@@ -88,8 +88,12 @@ function sealDirect(tx: Tx, parts: SealParts, { row, own, pin }: Scene): SealRes
       })
     }
   }
-  // Devices without a valid statement cannot be written to; whoever asked them goes on to the next.
-  if (readers.length === 0) return done
+  if (readers.length === 0) {
+    // What was known has run out, as after weeks offline: their relay may have newer statements.
+    const isOld = row.seal === undefined && (tx.get('statements', row.to)?.fetched ?? 0) < row.sent
+    // Devices without a valid statement cannot be written to; whoever asked them goes on to the next.
+    return isOld ? { outcome: 'wants', address: row.to } : done
+  }
   const member: AudienceMember = { address: row.to, account: pin.account, version: pin.version }
   const attributes = toAttributes(row, self, {
     inc: self.profile().inc,
