@@ -99,9 +99,9 @@ export async function createAgent(options: AgentOptions): Promise<Agent> {
   const self = createSelf(state, keyring)
   const { tell, watch, listenerFailed } = createEvents(telemetry)
   let closing: Promise<void> | undefined
-  const report = (code: string, from: Address): void => {
+  const report = (code: string, from: Address, proof?: readonly [string, string]): void => {
     telemetry.count(`agent.problem.${code}`)
-    tell({ kind: 'problem', code, from })
+    tell({ kind: 'problem', code, from, ...(proof === undefined ? {} : { proof }) })
   }
 
   const { commit, close: closeStore } = createCommitter({
@@ -110,6 +110,7 @@ export async function createAgent(options: AgentOptions): Promise<Agent> {
     clock,
     onDiscard() {
       delivery.reload()
+      due.reload()
       connection.restart('store-failed')
       delivery.wake()
       // Whoever waits for the store looks again then, also without a connection.
@@ -131,8 +132,7 @@ export async function createAgent(options: AgentOptions): Promise<Agent> {
     keyring,
     random,
     threads: () => threads,
-    unlock: (tx, { owner, sid }) =>
-      inbound.unlock(tx, (row) => row.cause === 'key-unknown' && row.owner === owner && row.sid === sid),
+    unlock: (tx, { owner, sid }) => inbound.unlock(tx, owner, (row) => row.cause === 'key-unknown' && row.sid === sid),
   })
   const threads: ThreadParts = {
     registry,
@@ -141,7 +141,7 @@ export async function createAgent(options: AgentOptions): Promise<Agent> {
     recent: new Map(),
     deliver() {},
     emit: (event) => runs.notice(event),
-    wakeAt: (ms) => due.at(ms),
+    wakeAt: (ms, name) => due.at(ms, name),
   }
   const inbound = createInbound({
     self,
@@ -153,8 +153,9 @@ export async function createAgent(options: AgentOptions): Promise<Agent> {
     dialBack: dialBackParts,
     wantCards: (address) => directory.want(address),
     report,
+    sealed: (key) => delivery.sealed(key),
     locked: (kind, from, cause) => tell({ kind, from, cause }),
-    wakeAt: (ms) => due.at(ms),
+    wakeAt: (ms, name) => due.at(ms, name),
   })
   const due = createDue({
     self,
@@ -247,11 +248,7 @@ export async function createAgent(options: AgentOptions): Promise<Agent> {
       stateKey(tx, { card: keyring.card(own), random })
       tx.after(publishStatement)
     }
-    inbound.unlock(
-      tx,
-      (row) =>
-        row.owner === address && (row.cause === 'card-unknown' || row.cause === 'card-outdated' || row.cause === 'trust-held'),
-    )
+    inbound.unlock(tx, address, ({ cause }) => cause === 'card-unknown' || cause === 'card-outdated' || cause === 'trust-held')
     const version = tx.get('pin', address)?.version ?? 0
     tx.after(() => {
       tell({ kind: 'card', address, version })
@@ -292,7 +289,8 @@ export async function createAgent(options: AgentOptions): Promise<Agent> {
 
   // Locked messages may be open now: a protocol was added, or the clock moved on.
   await commit((tx) => {
-    inbound.unlock(tx, (row) => row.cause === 'protocol-unknown')
+    for (const from of new Set([...tx.rows('locked')].map(([, row]) => row.from)))
+      inbound.unlock(tx, from, (row) => row.cause === 'protocol-unknown')
     for (const [, row] of tx.rows('locked'))
       if (row.cause === 'card-unknown' || row.cause === 'card-outdated') tx.after(() => directory.want(row.owner))
   })

@@ -7,7 +7,7 @@
 import type { Clock, Store, StoreOp } from '@parley/core'
 import { AgentError } from './errors.ts'
 import { secretTables } from './rows.ts'
-import type { State, Tx } from './state.ts'
+import type { Changes, State, Tx } from './state.ts'
 
 /** Runs a step; resolves with its result when it is durable. Rejects with what the step threw, or when the store failed. */
 export type Commit = <T>(step: (tx: Tx) => T) => Promise<T>
@@ -18,7 +18,7 @@ export interface Committer {
   close(): Promise<void>
 }
 
-type Waiting = { readonly ops: StoreOp[]; readonly effects: (() => void)[]; settle(error?: unknown): void }
+type Waiting = { readonly changes: Changes; readonly effects: readonly (() => void)[]; settle(error?: unknown): void }
 
 export function createCommitter(options: {
   readonly state: State
@@ -45,8 +45,10 @@ export function createCommitter(options: {
     while (waiting.length > 0) {
       const group = waiting
       waiting = []
-      const ops = group.flatMap((step) => step.ops)
+      let ops: readonly StoreOp[]
       try {
+        // No step runs between the last of the group and this: what memory holds is what the group left.
+        ops = state.write(group.map(({ changes }) => changes))
         if (ops.length > 0) await store.batch(ops, { durable: true })
       } catch (error) {
         await discard(group, error)
@@ -99,9 +101,9 @@ export function createCommitter(options: {
       })
     }
     if (closed) throw new AgentError('ERR_AGENT_CLOSED', 'the agent is closed')
-    const { result, ops, effects } = state.run(clock.now(), step)
+    const { result, changes, effects } = state.run(clock.now(), step)
     await new Promise<void>((done, failed) => {
-      waiting.push({ ops, effects, settle: (error) => (error === undefined ? done() : failed(error)) })
+      waiting.push({ changes, effects, settle: (error) => (error === undefined ? done() : failed(error)) })
       writing ??= write()
     })
     return result

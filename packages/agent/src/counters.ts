@@ -16,6 +16,11 @@ export type Sequence = {
   readonly conversation: Address
 }
 
+/** Signed payloads of a sequence that are remembered, so that two under one number are told from a repetition. */
+const digestsMax = 256
+/** Threads of a sequence that went on without a message. */
+const brokenMax = 64
+
 /** True when any number of this sequence came before. */
 export function isKnown(tx: Tx, sequence: Sequence): boolean {
   return tx.get('counter', keyOf(sequence)) !== undefined
@@ -27,29 +32,116 @@ export function isSeen(tx: Tx, sequence: Sequence, seq: number): boolean {
   return row !== undefined && seq <= row.max && !row.holes.includes(seq)
 }
 
-/** True when a later message of its thread was handed over without this one: it is late now. */
+/** True when a later message of its thread was handed over without this one. */
 export function wasMissed(tx: Tx, sequence: Sequence, seq: number): boolean {
   return tx.get('counter', keyOf(sequence))?.missed?.includes(seq) === true
 }
 
-/** Notes a number, and the one before it in its thread when that was not waited for any longer. The oldest holes are given up beyond `holesMax`. */
-export function markSeen(
+/** True when nobody waits for this number: it came, a later message of its thread went on without it, or its sender has it no more. */
+export function isSettled(tx: Tx, sequence: Sequence, seq: number): boolean {
+  const row = tx.get('counter', keyOf(sequence))
+  return isSeen(tx, sequence, seq) || row?.missed?.includes(seq) === true || row?.gone?.includes(seq) === true
+}
+
+/** True when its thread went on without this number: it is late now. */
+export function isLate(
   tx: Tx,
   sequence: Sequence,
-  { seq, holesMax, missed }: { readonly seq: number; readonly holesMax: number; readonly missed?: number },
-): void {
+  { threadId, seq }: { readonly threadId: string; readonly seq: number },
+): boolean {
+  const broken = tx.get('counter', keyOf(sequence))?.broken
+  return broken?.some(([thread, later]) => thread === threadId && seq < later) === true
+}
+
+export type Noted = {
+  readonly seq: number
+  readonly holesMax: number
+  /** base64url(SHA-256) of the signed payload. */
+  readonly hash: string
+  readonly threadId: string
+  /** The number before it in its thread, when that was not waited for any longer. */
+  readonly missed?: number
+  /** Nothing of this sequence was for this device before. */
+  readonly begins?: boolean
+}
+
+/** Notes a number. The oldest holes are given up beyond `holesMax`. */
+export function markSeen(tx: Tx, sequence: Sequence, noted: Noted): void {
+  const { seq, holesMax, missed, threadId } = noted
   const key = keyOf(sequence)
-  const row: CounterRow = tx.get('counter', key) ?? { max: 0, holes: [] }
-  const given = missed === undefined ? row.missed : [...(row.missed ?? []), missed].slice(-holesMax)
-  const known = given === undefined ? {} : { missed: given.filter((number) => number !== seq) }
+  tx.put('digest', `${key} ${seq % digestsMax}`, { seq, hash: noted.hash })
+  let row: CounterRow = { ...(tx.get('counter', key) ?? { max: 0, holes: [] }), last: tx.now }
+  if (noted.begins === true) row = { ...row, first: seq }
+  if (row.missed?.includes(seq) === true) row = { ...row, missed: row.missed.filter((number) => number !== seq) }
+  if (missed !== undefined) {
+    const others = (row.broken ?? []).filter(([thread]) => thread !== threadId)
+    const highest = Math.max(seq, ...(row.broken ?? []).flatMap(([thread, later]) => (thread === threadId ? [later] : [])))
+    row = {
+      ...row,
+      missed: [...(row.missed ?? []), missed].slice(-holesMax),
+      broken: [...others, [threadId, highest] as const].slice(-brokenMax),
+    }
+  }
   if (seq <= row.max) {
-    tx.put('counter', key, { ...row, ...known, holes: row.holes.filter((hole) => hole !== seq) })
+    tx.put('counter', key, { ...row, holes: row.holes.filter((hole) => hole !== seq) })
+    return
+  }
+  if (seq === row.max + 1) {
+    tx.put('counter', key, { ...row, max: seq })
     return
   }
   const holes = [...row.holes]
   // Only the newest can be kept, so the older ones of a long leap are not even listed.
   for (let number = Math.max(row.max + 1, seq - holesMax); number < seq; number++) holes.push(number)
-  tx.put('counter', key, { ...row, ...known, max: seq, holes: holes.slice(-holesMax) })
+  tx.put('counter', key, { ...row, max: seq, holes: holes.slice(-holesMax) })
+}
+
+/** The hash under which this number came before, when it was another one: the same triple with two contents (design §3.1). */
+export function otherDigest(
+  tx: Tx,
+  sequence: Sequence,
+  { seq, hash }: { readonly seq: number; readonly hash: string },
+): string | undefined {
+  const row = tx.get('digest', `${keyOf(sequence)} ${seq % digestsMax}`)
+  return row?.seq === seq && row.hash !== hash ? row.hash : undefined
+}
+
+/** The newest numbers up to `seq` that did not come and were not asked for yet; they count as asked for now. */
+export function askFor(
+  tx: Tx,
+  sequence: Sequence,
+  { seq, here, numbersMax }: { readonly seq: number; readonly here: ReadonlySet<number>; readonly numbersMax: number },
+): readonly number[] {
+  const key = keyOf(sequence)
+  const row: CounterRow = tx.get('counter', key) ?? { max: 0, holes: [] }
+  const numbers: number[] = []
+  for (let number = seq; number >= Math.max(1, row.first ?? 1, seq - numbersMax + 1); number--) {
+    if (!here.has(number) && !isSettled(tx, sequence, number) && row.asked?.includes(number) !== true) numbers.unshift(number)
+  }
+  if (numbers.length > 0)
+    tx.put('counter', key, { ...row, last: tx.now, asked: [...(row.asked ?? []), ...numbers].slice(-2 * numbersMax) })
+  return numbers
+}
+
+/** The sending device says that it has these no more; answers which of them it was asked for. */
+export function markGone(tx: Tx, sequence: Sequence, numbers: readonly number[]): readonly number[] {
+  const key = keyOf(sequence)
+  const row = tx.get('counter', key)
+  const asked = numbers.filter((number) => row?.asked?.includes(number) === true && !isSettled(tx, sequence, number))
+  if (row === undefined || asked.length === 0) return []
+  tx.put('counter', key, { ...row, gone: [...(row.gone ?? []), ...asked].slice(-(row.asked?.length ?? 0)) })
+  return asked
+}
+
+/** Forgets sequences and threads of which nothing can come any more: what is older than the lifetime is stale anyway. */
+export function eraseCounters(tx: Tx, before: number): void {
+  for (const [key, { last }] of tx.rows('counter')) {
+    if (last === undefined || last > before) continue
+    tx.del('counter', key)
+    for (let slot = 0; slot < digestsMax; slot++)
+      if (tx.get('digest', `${key} ${slot}`) !== undefined) tx.del('digest', `${key} ${slot}`)
+  }
+  for (const [key, { sent }] of tx.rows('tail')) if (sent !== undefined && sent <= before) tx.del('tail', key)
 }
 
 /** The next number of this device in a conversation, and the one before it in the thread. */
@@ -60,7 +152,7 @@ export function allot(tx: Tx, to: Address, threadId: string | undefined): { read
   if (threadId === undefined) return { seq, prev: 0 }
   const tail = `${to} ${threadId}`
   const prev = tx.get('tail', tail)?.seq ?? 0
-  tx.put('tail', tail, { seq })
+  tx.put('tail', tail, { seq, sent: tx.now })
   return { seq, prev }
 }
 

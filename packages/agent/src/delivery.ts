@@ -12,6 +12,7 @@ import { AgentError } from './errors.ts'
 import type { Inbound } from './inbound.ts'
 import type { Keyring } from './keyring.ts'
 import type { AgentLimits } from './limits.ts'
+import { keep } from './resend.ts'
 import type { StanzaRow } from './rows.ts'
 import { sealRow } from './seal.ts'
 import type { Self } from './self.ts'
@@ -26,6 +27,8 @@ export interface Delivery {
   received(events: readonly C2sEvent[], epoch: string): void
   /** The store was read again: so is the queue. */
   reload(): void
+  /** After the commit: this stanza row is durable. */
+  sealed(key: string): void
   drained(signal: AbortSignal | undefined): Promise<void>
   close(): Promise<void>
 }
@@ -160,7 +163,9 @@ export function createDelivery(parts: DeliveryParts): Delivery {
   }
 
   const accepted = (tx: Tx, event: C2sEvent & { kind: 'accepted' }): void => {
-    settle(tx, event.id, ({ message }) => {
+    settle(tx, event.id, (row) => {
+      keep(tx, row, limits)
+      const { message } = row
       const sent = message === undefined ? undefined : tx.get('sent', message)
       if (message === undefined || sent === undefined) return
       const pending = (sent.pending ?? []).filter((id) => id !== event.id)
@@ -261,6 +266,7 @@ export function createDelivery(parts: DeliveryParts): Delivery {
     },
     received,
     reload,
+    sealed,
     drained: (signal) =>
       new Promise((resolve, reject) => {
         signal?.throwIfAborted()

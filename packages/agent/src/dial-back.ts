@@ -173,9 +173,10 @@ export function createDialBack(parts: DialBackParts): DialBack {
     tx.put('held', key, held)
     const { owner, sid } = row.request
     const waits = (): boolean =>
-      [...tx.rows('locked')].some(
-        ([, locked]) => locked.cause === 'key-unknown' && locked.owner === owner.address && locked.sid === sid,
-      )
+      [...tx.group('locked', owner.address).keys].some((name) => {
+        const locked = tx.get('locked', name)
+        return locked?.cause === 'key-unknown' && locked.sid === sid
+      })
     if (!waits()) return outcome('kept')
     // The thread is in the middle of this very step: nothing may step it in between.
     tx.del('request', key)

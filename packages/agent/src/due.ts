@@ -7,13 +7,16 @@ import { type Address, type Clock, limits as coreLimits, type Random, type Store
 import { nextDeadline, type Registry } from '@parley/kernel'
 import { dialBack } from '@parley/protocols/dial-back'
 import { eraseSession, heldErasureDue, ownErasureDue, sessionKey } from '@parley/session'
+import { createAgenda } from './agenda.ts'
 import type { Commit } from './commit.ts'
+import { eraseCounters } from './counters.ts'
 import type { DialBack } from './dial-back.ts'
 import type { Inbound } from './inbound.ts'
 import type { AgentLimits } from './limits.ts'
 import { enqueue, type OutboxOptions } from './outbox.ts'
 import { stateKey } from './profile.ts'
 import { dueReceipts, receiptType } from './receipts.ts'
+import { eraseKept } from './resend.ts'
 import { secretTables } from './rows.ts'
 import type { Self } from './self.ts'
 import { settleSent } from './sent.ts'
@@ -21,8 +24,10 @@ import type { State, Tx } from './state.ts'
 import { stepThread, type ThreadParts } from './threads.ts'
 
 export interface Due {
-  /** Something is due at this time (wall clock, ms). */
-  at(ms: number): void
+  /** Something is due at this time (wall clock, ms): a row by its table and key, or with no name a look at everything else. */
+  at(ms: number, name?: string): void
+  /** The store was read: so is what is due. */
+  reload(): void
   /** Does what is due now and sets the alarm for the rest; after a failure it is tried again. */
   run(): Promise<void>
   /** Secrets were deleted: takes them off the medium. */
@@ -53,10 +58,14 @@ export type DueParts = {
 
 /** Expiry of keys and rows is looked at this often, whatever else is due. */
 const sweepMs = 3_600_000
+/** Numbers are remembered until nothing under them can be taken any more (design §7). */
+const counterRetentionMs = coreLimits.lifetimeMs + 2 * coreLimits.clockToleranceMs
 
 export function createDue(parts: DueParts): Due {
-  const { clock, state } = parts
+  const { clock, state, commit } = parts
+  const agenda = createAgenda()
   let alarm: { readonly ms: number; readonly cancel: () => void } | undefined
+  let sweptAt = Number.NEGATIVE_INFINITY
   let compacting: Promise<void> | undefined
   let again = false
   let closed = false
@@ -71,24 +80,61 @@ export function createDue(parts: DueParts): Due {
     alarm = { ms, cancel }
   }
 
+  const work = (tx: Tx, names: readonly string[], sweeps: boolean): void => {
+    const locked: string[] = []
+    for (const name of names) {
+      const space = name.indexOf(' ')
+      const key = name.slice(space + 1)
+      const table = name.slice(0, space)
+      if (table === 'thread') runThread(tx, key, parts)
+      else if (table === 'locked') locked.push(key)
+      // Names of receipts are addresses.
+      else
+        for (const body of dueReceipts(tx, key as Address))
+          enqueue(tx, { to: key as Address, type: receiptType, body }, parts.outbox)
+    }
+    parts.inbound.expire(tx, locked)
+    expireFirst(tx, parts)
+    if (!sweeps) return
+    expireSent(tx)
+    rotateStatement(tx, parts)
+    eraseKeys(tx)
+    eraseKept(tx)
+    eraseCounters(tx, tx.now - counterRetentionMs)
+  }
+
   const due: Due = {
-    at: set,
+    at(ms, name) {
+      if (name !== undefined) agenda.set(name, ms)
+      set(ms)
+    },
+    reload() {
+      agenda.clear()
+      for (const [key, record] of state.rows('thread')) {
+        const first = nextDeadline(record)
+        if (first !== undefined) agenda.set(`thread ${key}`, first.at)
+      }
+      for (const [key, { ask, deadline }] of state.rows('locked'))
+        agenda.set(`locked ${key}`, Math.min(ask ?? deadline, deadline))
+      for (const [, row] of state.rows('receipt')) agenda.set(`receipt ${row.to}`, row.due)
+      sweptAt = Number.NEGATIVE_INFINITY
+    },
     async run() {
+      const now = clock.now()
+      const names = agenda.take(now)
+      // A clock that was set back must not put it off.
+      const sweeps = now >= sweptAt + sweepMs || now < sweptAt
       try {
-        await parts.commit((tx) => {
-          runThreads(tx, parts)
-          parts.inbound.expire(tx)
-          for (const { to, body } of dueReceipts(tx)) enqueue(tx, { to, type: receiptType, body }, parts.outbox)
-          expireRows(tx, parts)
-          rotateStatement(tx, parts)
-          eraseKeys(tx)
-        })
+        await commit((tx) => work(tx, names, sweeps))
       } catch {
-        set(clock.now() + parts.limits.retryMsMax)
+        const retry = clock.now() + parts.limits.retryMsMax
+        for (const name of names) agenda.set(name, retry)
+        set(retry)
         return
       }
+      if (sweeps) sweptAt = now
       parts.changed()
-      set(next(state, clock.now()))
+      set(Math.min(agenda.next() ?? Number.POSITIVE_INFINITY, sweptAt + sweepMs, firstExpiry(state)))
     },
     erased() {
       again = true
@@ -100,6 +146,7 @@ export function createDue(parts: DueParts): Due {
       await compacting
     },
   }
+  due.reload()
   return due
 
   // A deleted row stays on the medium until its range is rewritten.
@@ -118,39 +165,42 @@ export async function compactSecrets(store: Store): Promise<void> {
   for (const table of secretTables) await store.compact({ gte: `${table}/`, lt: `${table}0` })
 }
 
-function next(state: State, now: number): number {
-  let soonest = now + sweepMs
-  for (const [, record] of state.rows('thread')) soonest = Math.min(soonest, nextDeadline(record)?.at ?? soonest)
-  for (const [, row] of state.rows('locked')) soonest = Math.min(soonest, row.deadline)
-  for (const [, row] of state.rows('receipt')) soonest = Math.min(soonest, row.due)
-  for (const [, row] of state.rows('stanza')) soonest = Math.min(soonest, row.expiry)
-  for (const [, row] of state.rows('outbox')) soonest = Math.min(soonest, row.expiry)
+/** Queues are in the order of sending, and messages live equally long: the first ends first. */
+function firstExpiry(state: State): number {
+  let soonest = Number.POSITIVE_INFINITY
+  for (const table of ['stanza', 'outbox'] as const) {
+    for (const [, row] of state.rows(table)) {
+      soonest = Math.min(soonest, row.expiry)
+      break
+    }
+  }
   return soonest
 }
 
-function runThreads(tx: Tx, parts: DueParts): void {
-  for (const [key, record] of [...tx.rows('thread')]) {
-    const protocol = record.protocol === dialBack.uri ? dialBack : parts.registry.get(record.protocol)
+function runThread(tx: Tx, key: string, parts: DueParts): void {
+  for (let current = tx.get('thread', key); current !== undefined; current = tx.get('thread', key)) {
+    const protocol = current.protocol === dialBack.uri ? dialBack : parts.registry.get(current.protocol)
+    const deadline = nextDeadline(current)
     // A protocol that this program does not have leaves its threads where they are.
-    if (protocol === undefined) continue
-    for (let current = tx.get('thread', key); current !== undefined; current = tx.get('thread', key)) {
-      const deadline = nextDeadline(current)
-      if (deadline === undefined || deadline.at > tx.now) break
-      const { record: after } = stepThread(tx, parts.threads, {
-        protocol,
-        record: current,
-        input: { kind: 'deadline', id: deadline.id, now: tx.now },
-      })
-      if (after !== undefined) parts.dialBack.tidy(tx, after)
-      if (after === current) break
+    if (protocol === undefined || deadline === undefined) return
+    if (deadline.at > tx.now) {
+      tx.after(() => parts.threads.wakeAt(deadline.at, `thread ${key}`))
+      return
     }
+    const { record: after } = stepThread(tx, parts.threads, {
+      protocol,
+      record: current,
+      input: { kind: 'deadline', id: deadline.id, now: tx.now },
+    })
+    if (after !== undefined) parts.dialBack.tidy(tx, after)
+    if (after === current) return
   }
 }
 
-function expireRows(tx: Tx, { dropped }: DueParts): void {
+function expireFirst(tx: Tx, { dropped }: DueParts): void {
   let any = false
   for (const [key, row] of tx.rows('stanza')) {
-    if (row.expiry > tx.now) continue
+    if (row.expiry > tx.now) break
     // Copies for the own devices say nothing of the message.
     if (row.message !== undefined && tx.get('sent', row.message)?.stanzas?.includes(row.id) === true)
       settleSent(tx, row.message, { state: 'failed', cause: 'expired' })
@@ -158,13 +208,16 @@ function expireRows(tx: Tx, { dropped }: DueParts): void {
     any = true
   }
   for (const [key, row] of tx.rows('outbox')) {
-    if (row.expiry > tx.now) continue
+    if (row.expiry > tx.now) break
     settleSent(tx, row.id, { state: 'failed', cause: 'expired' })
     tx.del('outbox', key)
     any = true
   }
   if (any) tx.after(dropped)
-  // What became of a message is told for as long again as it could be on its way.
+}
+
+// What became of a message is told for as long again as it could be on its way.
+function expireSent(tx: Tx): void {
   for (const [id, row] of tx.rows('sent')) if (row.expiry + coreLimits.lifetimeMs <= tx.now) tx.del('sent', id)
 }
 

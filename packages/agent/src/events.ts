@@ -11,7 +11,13 @@ import type { LockCause } from './rows.ts'
 export type AgentEvent =
   | { readonly kind: 'connection'; readonly status: ConnectionStatus }
   /** Something was refused, dropped or held: `code` says what, `from` whom it concerns. */
-  | { readonly kind: 'problem'; readonly code: string; readonly from: Address }
+  | {
+      readonly kind: 'problem'
+      readonly code: string
+      readonly from: Address
+      /** For `equivocation`: the hashes of both signed payloads. */
+      readonly proof?: readonly [string, string]
+    }
   /** A message waits for a key, a card or an earlier message; or it was opened and waits no longer. */
   | { readonly kind: 'locked' | 'opened'; readonly from: Address; readonly cause: LockCause }
   /** A card was taken. */

@@ -8,13 +8,14 @@ import { kernelPrefix, type Received, type Registry } from '@parley/kernel'
 import { dialBack } from '@parley/protocols/dial-back'
 import { confirmKey, keyType, readKeyBody, sessionKey, takeKey } from '@parley/session'
 import type { Content } from './content.ts'
-import { isKnown, isSeen, markSeen, type Sequence, wasMissed } from './counters.ts'
+import { isKnown, isLate, isSeen, isSettled, markSeen, otherDigest, type Sequence, wasMissed } from './counters.ts'
 import type { DialBack } from './dial-back.ts'
 import { noteVersion } from './directory.ts'
 import type { Keyring } from './keyring.ts'
 import type { AgentLimits } from './limits.ts'
 import { type Opening, openStanza, type Sealed } from './open.ts'
 import { addReceipt, receiptType, takeReceipt } from './receipts.ts'
+import { answerAgain, askAgain, goneType, resendType, takeGone } from './resend.ts'
 import type { LockCause, LockedRow } from './rows.ts'
 import type { Self } from './self.ts'
 import type { Tx } from './state.ts'
@@ -33,19 +34,21 @@ export type InboundParts = {
   /** After the commit: a card of this account is missing, or a newer one exists. */
   wantCards(address: Address): void
   /** After the commit: counted, and shown to the developer. Never content. */
-  report(code: string, from: Address): void
+  report(code: string, from: Address, proof?: readonly [string, string]): void
+  /** After the commit: this stanza row is durable. */
+  sealed(key: string): void
   /** After the commit: a message waits, or waits no longer. */
   locked(kind: 'locked' | 'opened', from: Address, cause: LockCause): void
-  wakeAt(ms: number): void
+  wakeAt(ms: number, name: string): void
 }
 
 export interface Inbound {
   /** A stanza from the relay, at its position. */
   receive(tx: Tx, stanza: InboundStanza, epoch: string): void
-  /** Looks at locked stanzas again, in the order they came. Answers how many were opened. */
-  unlock(tx: Tx, which: (row: LockedRow) => boolean): number
-  /** Ends the waits that are over. */
-  expire(tx: Tx): void
+  /** Looks at the locked stanzas of an account again, in the order they came. Answers how many were opened. */
+  unlock(tx: Tx, from: Address, which: (row: LockedRow) => boolean): number
+  /** Ends the waits of these that are over; asks for what others wait for. */
+  expire(tx: Tx, keys: readonly string[]): void
 }
 
 /** Why a stanza waits. */
@@ -55,10 +58,12 @@ type Lock = {
   readonly sid?: string
   readonly code?: string
   readonly after?: Waited
+  /** Its own number, when it waits for another. */
+  readonly seq?: number
 }
 
 /** What became of an opened message: done with, or the number of the message that must come before it. */
-type Applied = 'done' | 'protocol-unknown' | Waited
+type Applied = 'done' | 'protocol-unknown' | { readonly after: Waited; readonly seq: number }
 type Waited = NonNullable<LockedRow['after']>
 
 export function createInbound(parts: InboundParts): Inbound {
@@ -74,26 +79,32 @@ export function createInbound(parts: InboundParts): Inbound {
       refuse(tx, 'locked-quota', from)
       return
     }
-    const deadline = opening.cause === 'order' ? tx.now + limits.orderWaitMs : tx.now + parts.lifetimeMs
-    tx.put('locked', tx.next('locked'), {
+    const isOrder = opening.cause === 'order'
+    const deadline = isOrder ? tx.now + limits.orderWaitMs : tx.now + parts.lifetimeMs
+    const key = tx.next('locked')
+    tx.put('locked', key, {
       cause: opening.cause,
       from,
       device,
       owner: opening.owner,
       ...(opening.sid === undefined ? {} : { sid: opening.sid }),
-      ...(opening.after === undefined ? {} : { after: opening.after }),
+      ...orderMembers(tx, opening),
       received: tx.now,
       deadline,
       entryLength: entry.length,
       bytes: concat(entry, body),
     })
     tx.after(() => {
-      parts.wakeAt(deadline)
+      parts.wakeAt(isOrder ? Math.min(deadline, tx.now + limits.orderAskMs) : deadline, `locked ${key}`)
       parts.locked('locked', from, opening.cause)
       if (opening.code !== undefined) parts.report(opening.code, from)
     })
     repair(tx, opening, device)
   }
+
+  // After a moment the sender is asked for what is missing.
+  const orderMembers = (tx: Tx, { after, seq }: Lock): Partial<LockedRow> =>
+    after === undefined || seq === undefined ? {} : { after, seq, ask: tx.now + limits.orderAskMs }
 
   const repair = (tx: Tx, { cause, owner, sid }: Lock, device: DeviceId): void => {
     if (cause === 'key-unknown' && sid !== undefined) parts.dialBack.ask(tx, { owner, device, sid })
@@ -124,19 +135,34 @@ export function createInbound(parts: InboundParts): Inbound {
       return 'done'
     }
     const sequence: Sequence = { from, device, inc, conversation }
+    const hash = opening.payloadHash
     if (isSeen(tx, sequence, seq)) {
-      refuse(tx, 'duplicate', from)
+      const other = otherDigest(tx, sequence, { seq, hash })
+      // Two signed contents under one number prove that the device lies, or was copied.
+      if (other === undefined) refuse(tx, 'duplicate', from)
+      else tx.after(() => parts.report('equivocation', from, [other, hash]))
       return 'done'
     }
     const found = parts.registry.find(content.type)
     if (found === undefined) return 'protocol-unknown'
-    const lacks = prev > 0 && !isSeen(tx, sequence, prev) && !wasMissed(tx, sequence, prev)
+    const isGap = prev > 0 && !isSeen(tx, sequence, prev)
+    const lacks = isGap && !isSettled(tx, sequence, prev)
     // What was said before this device was let in never went to it: the thread begins here, without a gap.
     const begins = lacks && isFurtherDevice() && !isKnown(tx, sequence) && !mayStillOpen(tx, opening, options.key)
-    const waitsFor = lacks && !begins
-    if (waitsFor && options.patient) return { ...sequence, seq: prev }
-    const late = wasMissed(tx, sequence, seq)
-    markSeen(tx, sequence, { seq, holesMax: limits.counterHolesMax, ...(lacks ? { missed: prev } : {}) })
+    if (lacks && !begins && options.patient) return { after: { ...sequence, seq: prev }, seq }
+    // A message without a thread is one of its own.
+    const threadId = content.threadId ?? content.id
+    const late = isLate(tx, sequence, { threadId, seq })
+    // Told once of each number.
+    const gap = isGap && !begins && !wasMissed(tx, sequence, prev) ? [prev] : undefined
+    markSeen(tx, sequence, {
+      seq,
+      hash,
+      threadId,
+      begins,
+      holesMax: limits.counterHolesMax,
+      ...(gap === undefined && !begins ? {} : { missed: prev }),
+    })
     const isCopy = from === self.address
     const message: Received = {
       id: content.id,
@@ -145,8 +171,7 @@ export function createInbound(parts: InboundParts): Inbound {
       from,
       device,
       peer: isCopy ? conversation : from,
-      // A message without a thread is one of its own.
-      threadId: content.threadId ?? content.id,
+      threadId,
       ...(content.referentId === undefined ? {} : { referentId: content.referentId }),
       ...(isCopy ? { copy: true } : {}),
     }
@@ -160,15 +185,14 @@ export function createInbound(parts: InboundParts): Inbound {
           sent: content.sent,
           received: inner.now,
           attempt: 0,
-          ...(waitsFor ? { gap: [prev] } : {}),
+          ...(gap === undefined ? {} : { gap }),
           ...(late ? { late: true as const } : {}),
         })
       },
     }
     const stepped = stepThread(tx, told, { protocol, record, input: { kind: 'message', message, now: tx.now } })
     if (stepped.problem !== undefined) refuse(tx, stepped.problem, from)
-    if (!isCopy)
-      addReceipt(tx, { to: from, id: content.id, hash: opening.payloadHash, dueMs: limits.receiptDelayMs, wakeAt: parts.wakeAt })
+    if (!isCopy) addReceipt(tx, { to: from, id: content.id, hash, dueMs: limits.receiptDelayMs, wakeAt: parts.wakeAt })
     return 'done'
   }
 
@@ -189,11 +213,24 @@ export function createInbound(parts: InboundParts): Inbound {
       const taken = takeKey(tx.get('held', key), read.smk, { source: 'ahead', now: tx.now })
       if (taken.outcome === 'taken') tx.put('held', key, taken.held)
       parts.dialBack.cancel(tx, key)
-      inbound.unlock(tx, (row) => row.cause === 'key-unknown' && row.owner === from && row.sid === read.smk.sid)
+      inbound.unlock(tx, from, (row) => row.cause === 'key-unknown' && row.sid === read.smk.sid)
       return
     }
     if (type === receiptType) {
       takeReceipt(tx, { from, body })
+      return
+    }
+    if (type === resendType) {
+      const pin = tx.get('pin', from)
+      const isActive = pin !== undefined && keyring.device(pin, device)?.status === 'active'
+      const options = { ...parts.threads.outbox, body, self: self.address, inc: self.profile().inc, sealed: parts.sealed }
+      if (isActive) answerAgain(tx, { from, device }, options)
+      return
+    }
+    if (type === goneType) {
+      const gone = takeGone(tx, { from, device }, { body, numbersMax: limits.resendNumbersMax })
+      for (const _ of gone) refuse(tx, 'message-gone', from)
+      if (gone.length > 0) inbound.unlock(tx, from, (row) => row.cause === 'order' && !stillWaits(tx, row))
       return
     }
     const known = Object.values(dialBack.messages).some((message) => message.type === type)
@@ -215,23 +252,30 @@ export function createInbound(parts: InboundParts): Inbound {
 
   // A stanza that was handed over may be what others of its sender wait for.
   const release = (tx: Tx, from: Address): void => {
-    unlock(tx, () => false, new Set([from]))
+    unlock(tx, from, { which: () => false, released: true })
   }
 
-  const unlock = (tx: Tx, which: (row: LockedRow) => boolean, released: Set<Address>): number => {
+  const unlock = (
+    tx: Tx,
+    from: Address,
+    { which, released: before = false }: { which(row: LockedRow): boolean; readonly released?: boolean },
+  ): number => {
     let opened = 0
+    let released = before
     // Whatever opens may release an earlier one, so the pass is repeated until nothing moves.
     for (let moved = true; moved; ) {
       moved = false
-      for (const [key, row] of [...tx.rows('locked')]) {
-        const isReleased = row.cause === 'order' && released.has(row.from) && !stillWaits(tx, row)
-        if (!(isReleased || which(row)) || tx.get('locked', key) !== row) continue
+      for (const key of lockedOf(tx, from)) {
+        const row = tx.get('locked', key)
+        if (row === undefined) continue
+        const isReleased = row.cause === 'order' && released && !stillWaits(tx, row)
+        if (!(isReleased || which(row))) continue
         const outcome = again(tx, key, row)
         if (outcome === 'locked') continue
         moved = true
         if (outcome === 'refused') continue
         opened++
-        released.add(row.from)
+        released = true
       }
     }
     return opened
@@ -258,9 +302,9 @@ export function createInbound(parts: InboundParts): Inbound {
       tx.after(() => parts.locked('opened', row.from, row.cause))
       return 'opened'
     }
-    const { cause, owner, sid, after, code } = lock
+    const { cause, owner, sid, code } = lock
     if (cause === row.cause) return 'locked'
-    const { sid: _, after: __, ...rest } = row
+    const { sid: _, after: __, seq: ___, ask: ____, ...rest } = row
     const deadline = cause === 'order' ? tx.now + limits.orderWaitMs : row.deadline
     tx.put('locked', key, {
       ...rest,
@@ -268,10 +312,10 @@ export function createInbound(parts: InboundParts): Inbound {
       owner,
       deadline,
       ...(sid === undefined ? {} : { sid }),
-      ...(after === undefined ? {} : { after }),
+      ...orderMembers(tx, lock),
     })
     tx.after(() => {
-      parts.wakeAt(deadline)
+      parts.wakeAt(cause === 'order' ? Math.min(deadline, tx.now + limits.orderAskMs) : deadline, `locked ${key}`)
       parts.locked('locked', row.from, cause)
       if (code !== undefined) parts.report(code, row.from)
     })
@@ -301,28 +345,49 @@ export function createInbound(parts: InboundParts): Inbound {
       else lock(tx, stanza, waits)
     },
 
-    unlock: (tx, which) => unlock(tx, which, new Set()),
+    unlock: (tx, from, which) => unlock(tx, from, { which }),
 
-    expire(tx) {
-      const due = [...tx.rows('locked')].filter(([, row]) => row.deadline <= tx.now)
-      if (due.length === 0) return
-      const underRepair = new Set<string>()
-      for (const [, row] of tx.rows('locked')) if (isUnderRepair(row) && row.deadline > tx.now) underRepair.add(senderOf(row))
-      for (const [key, row] of due) {
-        if (row.cause === 'order' && underRepair.has(senderOf(row))) {
-          // What it waits for may be locked itself: no gap while that can still open.
-          const deadline = tx.now + limits.orderWaitMs
-          tx.put('locked', key, { ...row, deadline })
-          tx.after(() => parts.wakeAt(deadline))
-        } else if (row.cause === 'order') unlock(tx, (candidate) => candidate === row, new Set())
+    expire(tx, keys) {
+      for (const key of keys) {
+        const row = tx.get('locked', key)
+        if (row === undefined) continue
+        const { cause, from, deadline, ask = deadline } = row
+        if (Math.min(ask, deadline) > tx.now) tx.after(() => parts.wakeAt(Math.min(ask, deadline), `locked ${key}`))
+        else if (cause === 'order') expireOrder(tx, key, row)
         else {
           tx.del('locked', key)
-          refuse(tx, `undecryptable-${row.cause}`, row.from)
+          refuse(tx, `undecryptable-${cause}`, from)
         }
       }
     },
   }
   return inbound
+
+  // The wait for an earlier message goes on while that may be locked itself; else its sender is asked, and in the end it is a gap.
+  function expireOrder(tx: Tx, key: string, row: LockedRow): void {
+    const isRepairing = lockedOf(tx, row.from).some((other) => {
+      const candidate = tx.get('locked', other)
+      return candidate?.device === row.device && isUnderRepair(candidate) && candidate.deadline > tx.now
+    })
+    if (isRepairing || row.deadline > tx.now) {
+      const { ask: _, ...rest } = row
+      const deadline = isRepairing ? tx.now + limits.orderWaitMs : row.deadline
+      if (!isRepairing) askFor(tx, row)
+      tx.put('locked', key, { ...rest, deadline, ...(isRepairing ? { ask: tx.now + limits.orderAskMs } : {}) })
+      tx.after(() => parts.wakeAt(isRepairing ? tx.now + limits.orderAskMs : deadline, `locked ${key}`))
+    } else unlock(tx, row.from, { which: (candidate) => candidate === row })
+  }
+
+  function askFor(tx: Tx, { from, after }: LockedRow): void {
+    if (after === undefined) return
+    const { seq, ...sequence } = after
+    const here = new Set<number>()
+    for (const key of lockedOf(tx, from)) {
+      const row = tx.get('locked', key)
+      if (row?.seq !== undefined && row.after?.device === after.device && row.after.inc === after.inc) here.add(row.seq)
+    }
+    askAgain(tx, sequence, { ...parts.threads.outbox, seq, here })
+  }
 
   function isFurtherDevice(): boolean {
     return self.card()?.card.devices[0]?.id !== self.device
@@ -337,37 +402,34 @@ export function createInbound(parts: InboundParts): Inbound {
 // Contacts may fill what the disk gives; strangers only so much.
 function isWithinQuota(tx: Tx, from: Address, bytes: number, limits: AgentLimits): boolean {
   if (tx.get('conversation', from)?.contact === true) return true
-  let count = 1
-  let total = bytes
-  for (const [, row] of tx.rows('locked')) {
-    if (row.from !== from) continue
-    count++
-    total += row.bytes.length
-  }
-  return count <= limits.lockedStanzasMax && total <= limits.lockedBytesMax
+  const { keys, bytes: before } = tx.group('locked', from)
+  return keys.size < limits.lockedStanzasMax && before + bytes <= limits.lockedBytesMax
 }
 
-function senderOf({ from, device }: LockedRow): string {
-  return `${from} ${device}`
+/** The locked stanzas of an account, in the order they came. */
+function lockedOf(tx: Tx, from: Address): readonly string[] {
+  const { keys } = tx.group('locked', from)
+  return keys.size === 0 ? [] : [...keys].sort()
 }
 
 function lockOf(applied: Applied, owner: Address): Lock | undefined {
   if (applied === 'done') return undefined
   if (applied === 'protocol-unknown') return { cause: applied, owner }
-  return { cause: 'order', owner, after: applied }
+  return { cause: 'order', owner, ...applied }
 }
 
 // Spares opening a message that would only wait again.
 function stillWaits(tx: Tx, { after }: LockedRow): boolean {
   if (after === undefined) return false
-  return !isSeen(tx, after, after.seq) && !wasMissed(tx, after, after.seq)
+  return !isSettled(tx, after, after.seq)
 }
 
 // Something of the same device that came before this stanza is locked and can still open: relays keep the order per device.
 function mayStillOpen(tx: Tx, { content, device }: Opening & { outcome: 'opened' }, ownKey: string | undefined): boolean {
-  for (const [key, row] of tx.rows('locked')) {
+  for (const key of lockedOf(tx, content.from)) {
     if (ownKey !== undefined && key >= ownKey) return false
-    if (row.from === content.from && row.device === device && isUnderRepair(row)) return true
+    const row = tx.get('locked', key)
+    if (row?.device === device && isUnderRepair(row)) return true
   }
   return false
 }

@@ -13,6 +13,15 @@ export type AgentLimits = {
   readonly lockedBytesMax: number
   /** How long a message waits for the one before it in its thread. */
   readonly orderWaitMs: number
+  /** After this long its sender is asked for what is missing. */
+  readonly orderAskMs: number
+  /** Numbers that one request for missing messages names. */
+  readonly resendNumbersMax: number
+  /** Requests for missing messages that are answered to one account in an hour. */
+  readonly resendRequestsPerHourMax: number
+  /** Messages that relays accepted and that are kept for readers that miss them, the newest, and their octets. */
+  readonly resendMessagesMax: number
+  readonly resendBytesMax: number
   /** Missing numbers that are remembered per sender, so that they are still taken when they come late. */
   readonly counterHolesMax: number
   /** Time to the first retry of a connection or a fetch; doubles up to the maximum. */
@@ -37,6 +46,11 @@ export const agentLimits: AgentLimits = {
   lockedStanzasMax: 100,
   lockedBytesMax: 1024 * 1024,
   orderWaitMs: 30_000,
+  orderAskMs: 2000,
+  resendNumbersMax: 64,
+  resendRequestsPerHourMax: 120,
+  resendMessagesMax: 1024,
+  resendBytesMax: 4 * 1024 * 1024,
   counterHolesMax: 1024,
   retryMsMin: 250,
   retryMsMax: 30_000,

@@ -4,7 +4,6 @@
  * @module
  */
 import { type Address, isJsonObject, type Json, type JsonObject } from '@parley/core'
-import type { ReceiptRow } from './rows.ts'
 import { settleSent } from './sent.ts'
 import type { Tx } from './state.ts'
 
@@ -15,27 +14,34 @@ const receiptMessagesMax = 256
 /** Notes that a message reached this device. */
 export function addReceipt(
   tx: Tx,
-  receipt: { readonly to: Address; readonly id: string; readonly hash: string; readonly dueMs: number; wakeAt(ms: number): void },
+  receipt: {
+    readonly to: Address
+    readonly id: string
+    readonly hash: string
+    readonly dueMs: number
+    wakeAt(ms: number, name: string): void
+  },
 ): void {
-  if (tx.get('conversation', receipt.to)?.contact !== true) return
-  const row: ReceiptRow = tx.get('receipt', receipt.to) ?? { due: tx.now + receipt.dueMs, messages: [] }
-  tx.put('receipt', receipt.to, { ...row, messages: [...row.messages, [receipt.id, receipt.hash]] })
-  const { due } = row
-  tx.after(() => receipt.wakeAt(due))
+  const { to, id, hash, dueMs } = receipt
+  if (tx.get('conversation', to)?.contact !== true) return
+  const due = tx.now + dueMs
+  const isFirst = tx.group('receipt', to).keys.size === 0
+  tx.put('receipt', tx.next('receipt'), { to, due, id, hash })
+  if (isFirst) tx.after(() => receipt.wakeAt(due, `receipt ${to}`))
 }
 
-/** Takes the receipts that are due, as bodies to send. */
-export function dueReceipts(tx: Tx): readonly { readonly to: Address; readonly body: JsonObject }[] {
-  const bodies: { readonly to: Address; readonly body: JsonObject }[] = []
-  for (const [key, row] of [...tx.rows('receipt')]) {
-    if (row.due > tx.now) continue
-    // Keys of this table are addresses.
-    const to = key as Address
-    for (let i = 0; i < row.messages.length; i += receiptMessagesMax) {
-      bodies.push({ to, body: { delivered: row.messages.slice(i, i + receiptMessagesMax) as Json } })
-    }
+/** Takes what an account is to be told, once the first of it is due, as bodies to send. */
+export function dueReceipts(tx: Tx, to: Address): readonly JsonObject[] {
+  const messages: Json[] = []
+  for (const key of [...tx.group('receipt', to).keys]) {
+    const row = tx.get('receipt', key)
+    if (row === undefined) continue
+    messages.push([row.id, row.hash])
     tx.del('receipt', key)
   }
+  const bodies: JsonObject[] = []
+  for (let i = 0; i < messages.length; i += receiptMessagesMax)
+    bodies.push({ delivered: messages.slice(i, i + receiptMessagesMax) })
   return bodies
 }
 

@@ -63,7 +63,7 @@ export type ConversationRow = {
 }
 
 /** The last message of this device in a thread. Key: `<peer> <thread id>`. */
-export type TailRow = { readonly seq: number }
+export type TailRow = { readonly seq: number; readonly sent?: number }
 
 /** Numbers seen of a sending device. Key: `<address> <device> <inc> <conversation>`. */
 export type CounterRow = {
@@ -73,7 +73,36 @@ export type CounterRow = {
   readonly holes: readonly number[]
   /** Numbers that a later message of their thread did not wait for any longer. */
   readonly missed?: readonly number[]
+  /** Threads that went on without an earlier message, and the number they went on with: what comes below it is late. */
+  readonly broken?: readonly (readonly [threadId: string, seq: number])[]
+  /** What was said before this number was never for this device. */
+  readonly first?: number
+  /** Numbers that the sending device was asked for, and those that it has no more. */
+  readonly asked?: readonly number[]
+  readonly gone?: readonly number[]
+  /** Milliseconds; when a number was last noted. */
+  readonly last?: number
 }
+
+/** Whose signed payload had a number, for the newest of a sequence. Key: `<counter's key> <seq modulo window>`. */
+export type DigestRow = { readonly seq: number; readonly hash: string }
+
+/** A sealed message that a relay accepted, for readers that miss it. Key: sortable number. */
+export type KeptRow = {
+  readonly to: Address
+  readonly inc: string
+  readonly seq: number
+  readonly sent: number
+  readonly expiry: number
+  readonly entryLength: number
+  /** Devices that got it again. */
+  readonly again?: readonly DeviceId[]
+  /** Entry and body. */
+  readonly bytes: Uint8Array
+}
+
+/** How many requests for missing messages of an account were answered since a time. Key: address. */
+export type AskedRow = { readonly since: number; readonly count: number }
 
 /** A message that waits to be sealed. Key: sortable number. */
 export type OutboxRow = {
@@ -104,6 +133,8 @@ export type StanzaRow = {
   readonly entries: readonly (readonly [device: string, length: number])[]
   /** The application's message that it carries, if any. */
   readonly message?: MessageId
+  /** Set when it carries a counted message to the conversation itself: the number, for readers that miss it. */
+  readonly number?: { readonly inc: string; readonly seq: number }
   /** Entries and body. */
   readonly bytes: Uint8Array
 }
@@ -151,7 +182,9 @@ export type LockedRow = {
   readonly owner: Address
   /** For `key-unknown`. */
   readonly sid?: string
-  /** For `order`: the message that must come before it. */
+  /** For `order`: its own number, when its sender is asked for what is missing, and the message that must come before it. */
+  readonly seq?: number
+  readonly ask?: number
   readonly after?: {
     readonly from: Address
     readonly device: DeviceId
@@ -169,8 +202,8 @@ export type LockedRow = {
 /** A dial-back that waits for its answer; its private key stands in `key` under its thumbprint. Key: `<owner> <sid>`. */
 export type RequestRow = { readonly request: KeyRequest; readonly threadId: ThreadId }
 
-/** Receipts that wait to be sent. Key: address. */
-export type ReceiptRow = { readonly due: number; readonly messages: readonly (readonly [id: string, hash: string])[] }
+/** A receipt that waits to be sent. Key: sortable number. */
+export type ReceiptRow = { readonly to: Address; readonly due: number; readonly id: string; readonly hash: string }
 
 /** A private key. Key: `account`, `signing`, or the kid of an agreement or request key. */
 export type KeyRow = { readonly jwk: Jwk; readonly created: number; readonly expiry?: number }
@@ -185,6 +218,9 @@ export type Rows = {
   conversation: ConversationRow
   tail: TailRow
   counter: CounterRow
+  digest: DigestRow
+  kept: KeptRow
+  asked: AskedRow
   outbox: OutboxRow
   stanza: StanzaRow
   sent: SentRow
@@ -215,6 +251,9 @@ export const tables: readonly Table[] = [
   'conversation',
   'tail',
   'counter',
+  'digest',
+  'kept',
+  'asked',
   'outbox',
   'stanza',
   'sent',
@@ -237,4 +276,12 @@ export const secretTables: readonly Table[] = ['held', 'key', 'own']
 
 export function isSecret(table: Table): boolean {
   return secretTables.includes(table)
+}
+
+/** Tables whose rows are also found, counted and weighed by a group: who sent what is locked, who runs which protocol with whom. */
+export const groupings: { readonly [table in Table]?: (row: never) => string } = {
+  locked: ({ from }: LockedRow) => from,
+  thread: ({ protocol, role, peer }: ThreadRecord) => `${protocol} ${role} ${peer}`,
+  receipt: ({ to }: ReceiptRow) => to,
+  kept: () => '',
 }

@@ -151,7 +151,8 @@ function sealUnderSession(tx: Tx, parts: SealParts, { row, own, pin }: Scene): S
   const recipients = [{ kid: smk.sid, key: keyring.key(smk.key) }]
   const sealed = sealMessage(attributes, { signer: self.signer(), recipients, random })
   const entries = sealed.entries.map(({ entry }) => ['*', entry] as const)
-  const stanzas = isNote ? [] : putStanzas(tx, parts, { row, to: row.to, entries, body: sealed.body })
+  const number = row.seq === 0 ? {} : { number: { inc: numbers.inc, seq: row.seq } }
+  const stanzas = isNote ? [] : putStanzas(tx, parts, { row, to: row.to, entries, body: sealed.body, ...number })
   const isKernel = row.type.startsWith(kernelPrefix)
   if (others.length > 0 && !isKernel) putStanzas(tx, parts, { row, to: self.address, entries, body: sealed.body })
   const sent = tx.get('sent', row.id)
@@ -202,7 +203,14 @@ function putStanzas(
     to,
     entries,
     body,
-  }: { readonly row: OutboxRow; readonly to: Address; readonly entries: Entries; readonly body: Uint8Array },
+    number,
+  }: {
+    readonly row: OutboxRow
+    readonly to: Address
+    readonly entries: Entries
+    readonly body: Uint8Array
+    readonly number?: { readonly inc: string; readonly seq: number }
+  },
 ): readonly StanzaId[] {
   const ids: StanzaId[] = []
   for (let i = 0; i < entries.length; i += coreLimits.stanzaEntriesMax) {
@@ -219,6 +227,7 @@ function putStanzas(
       expiry: row.expiry,
       entries: some.map(([device, entry]) => [device, entry.length]),
       message: row.id,
+      ...(number === undefined ? {} : { number }),
       bytes: concat(...some.map(([, entry]) => entry), body),
     })
   }

@@ -32,7 +32,7 @@ export function makeLinkedDevice(options: SetUp & { readonly account?: string })
 
 async function write<T>({ store, storeKeys, clock, random }: SetUp, step: (tx: Tx) => T): Promise<T> {
   const state = await openState({ store, random, storeKeys })
-  const { result, ops } = state.run(clock.now(), step)
-  await store.batch(ops, { durable: true })
+  const { result, changes } = state.run(clock.now(), step)
+  await store.batch(state.write([changes]), { durable: true })
   return result
 }

@@ -6,13 +6,25 @@
 import { concat, fromUtf8, parseJson, type Random, type Store, type StoreOp, sortable, utf8 } from '@parley/core'
 import { aeadOpen, aeadSeal } from '@parley/jose'
 import { AgentError } from './errors.ts'
-import { isSecret, type Rows, type Table, tables } from './rows.ts'
+import { groupings, isSecret, type Rows, type Table, tables } from './rows.ts'
 
 /** The layout that this version writes. */
 const schemaVersion = 1
 const schemaKey = 'meta/schema'
 const ivLength = 12
 const lineFeed = 0x0a
+
+/** Names of changed rows, with their tables and keys. */
+export type Changes = ReadonlyMap<string, { readonly table: Table; readonly key: string }>
+
+export type Ran<T> = { readonly result: T; readonly changes: Changes; readonly effects: readonly (() => void)[] }
+
+/** The rows of a table that belong together (see `groupings`). */
+export type Group = {
+  readonly keys: ReadonlySet<string>
+  /** Octets in the rows' `bytes`. */
+  readonly bytes: number
+}
 
 /** The view of one step. Changes are undone when the step throws. */
 export interface Tx {
@@ -24,6 +36,7 @@ export interface Tx {
   /** The rows of a table; those of a queue in its order. Rows may be put and deleted meanwhile. */
   rows<T extends Table>(table: T): IterableIterator<[string, Rows[T]]>
   size(table: Table): number
+  group(table: Table, name: string): Group
   /** A key behind all others of a queue, so that its rows keep their order. */
   next(table: Table): string
   /** Runs when the batch of this step is durable; not at all when it fails. */
@@ -34,8 +47,11 @@ export interface State {
   get<T extends Table>(table: T, key: string): Rows[T] | undefined
   rows<T extends Table>(table: T): IterableIterator<[string, Rows[T]]>
   size(table: Table): number
-  /** Runs a step and answers its changes; throws what the step throws, with everything undone. */
-  run<T>(now: number, step: (tx: Tx) => T): { readonly result: T; readonly ops: StoreOp[]; readonly effects: (() => void)[] }
+  group(table: Table, name: string): Group
+  /** Runs a step and answers what it changed; throws what the step throws, with everything undone. */
+  run<T>(now: number, step: (tx: Tx) => T): Ran<T>
+  /** The changed rows as they are now, each once however many steps changed it. Call it before any further step runs. */
+  write(changes: Iterable<Changes>): StoreOp[]
   /** Reads the store again and forgets what was not in it; when that fails, everything is as before. */
   reload(): Promise<void>
   /** Every secret row, sealed anew under the first store key. */
@@ -52,6 +68,34 @@ export async function openState(options: {
   const [storeKey] = storeKeys
   if (storeKey === undefined) throw new TypeError('storeKeys: empty')
   let memory = new Map<Table, Map<string, unknown>>()
+  let groups = new Map<Table, Map<string, { readonly keys: Set<string>; bytes: number }>>()
+
+  const regroup = (table: Table, key: string, change: { readonly old: unknown; readonly row: unknown }): void => {
+    const name = groupings[table] as ((row: unknown) => string) | undefined
+    if (name === undefined) return
+    let all = groups.get(table)
+    if (all === undefined) {
+      all = new Map()
+      groups.set(table, all)
+    }
+    const { old, row } = change
+    if (old !== undefined) {
+      const group = all.get(name(old))
+      if (group !== undefined) {
+        group.keys.delete(key)
+        group.bytes -= weight(old)
+        if (group.keys.size === 0) all.delete(name(old))
+      }
+    }
+    if (row === undefined) return
+    let group = all.get(name(row))
+    if (group === undefined) {
+      group = { keys: new Set(), bytes: 0 }
+      all.set(name(row), group)
+    }
+    group.keys.add(key)
+    group.bytes += weight(row)
+  }
 
   const encode = (table: Table, key: string, row: unknown): Uint8Array => {
     const octets = encodeRow(row)
@@ -79,6 +123,7 @@ export async function openState(options: {
     get: (table, key) => memory.get(table)?.get(key) as never,
     rows: (table) => tableOf(table).entries() as never,
     size: (table) => tableOf(table).size,
+    group: (table, name) => groups.get(table)?.get(name) ?? nothing,
     run(now, step) {
       const undo: (() => void)[] = []
       const bereft = new Set<Table>()
@@ -87,9 +132,15 @@ export async function openState(options: {
       const change = (table: Table, key: string, apply: (rows: Map<string, unknown>) => void): void => {
         const rows = tableOf(table)
         const old = rows.get(key)
-        undo.push(() => (old === undefined ? rows.delete(key) : rows.set(key, old)))
+        undo.push(() => {
+          regroup(table, key, { old: rows.get(key), row: old })
+          if (old === undefined) rows.delete(key)
+          else rows.set(key, old)
+        })
         apply(rows)
-        if (!rows.has(key)) bereft.add(table)
+        const row = rows.get(key)
+        regroup(table, key, { old, row })
+        if (row === undefined) bereft.add(table)
         changed.set(`${table}/${key}`, { table, key })
       }
       const tx: Tx = {
@@ -97,6 +148,7 @@ export async function openState(options: {
         get: state.get,
         rows: state.rows,
         size: state.size,
+        group: state.group,
         next(table) {
           const n = (last.get(table) ?? lastKeyOf(table)) + 1
           last.set(table, n)
@@ -108,17 +160,27 @@ export async function openState(options: {
       }
       try {
         const result = step(tx)
-        const ops = [...changed].map(([name, { table, key }]): StoreOp => {
-          const row = tableOf(table).get(key)
-          return row === undefined ? { type: 'del', key: name } : { type: 'put', key: name, value: encode(table, key, row) }
-        })
-        return { result, ops, effects }
+        return { result, changes: changed, effects }
       } catch (error) {
         for (const revert of undo.reverse()) revert()
         // A row that was deleted came back at the end; queues are read in the order of their keys.
         for (const table of bereft) sortRows(tableOf(table))
         throw error
       }
+    },
+    write(changes) {
+      const ops = new Map<string, StoreOp>()
+      for (const change of changes) {
+        for (const [name, { table, key }] of change) {
+          if (ops.has(name)) continue
+          const row = tableOf(table).get(key)
+          ops.set(
+            name,
+            row === undefined ? { type: 'del', key: name } : { type: 'put', key: name, value: encode(table, key, row) },
+          )
+        }
+      }
+      return [...ops.values()]
     },
     async reload() {
       await checkSchema(store)
@@ -135,6 +197,8 @@ export async function openState(options: {
         }
       }
       memory = read
+      groups = new Map()
+      for (const [table, rows] of read) for (const [key, row] of rows) regroup(table, key, { old: undefined, row })
     },
     reseal() {
       const ops: StoreOp[] = []
@@ -148,6 +212,12 @@ export async function openState(options: {
   }
   await state.reload()
   return state
+}
+
+const nothing: Group = { keys: new Set(), bytes: 0 }
+
+function weight(row: unknown): number {
+  return (row as { readonly bytes?: Uint8Array }).bytes?.length ?? 0
 }
 
 function sortRows(rows: Map<string, unknown>): void {

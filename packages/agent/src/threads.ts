@@ -40,7 +40,7 @@ export type ThreadParts = {
   /** After the commit. */
   emit(event: ThreadEvent): void
   /** After the commit: something is due at this time. */
-  wakeAt(ms: number): void
+  wakeAt(ms: number, name: string): void
 }
 
 export type Stepped = {
@@ -69,8 +69,9 @@ export function activeThread(tx: Tx, { recent }: Pick<ThreadParts, 'recent'>, of
   const hint = tx.get('thread', recent.get(roleWith(of)) ?? '')
   if (hint !== undefined && fits(hint)) return hint
   let newest: ThreadRecord | undefined
-  for (const [key, record] of tx.rows('thread')) {
-    if (!fits(record) || (newest !== undefined && record.started < newest.started)) continue
+  for (const key of tx.group('thread', roleWith(of)).keys) {
+    const record = tx.get('thread', key)
+    if (record === undefined || !fits(record) || (newest !== undefined && record.started < newest.started)) continue
     newest = record
     recent.set(roleWith(of), key)
   }
@@ -178,7 +179,7 @@ function store(
   if (before === undefined) parts.recent.set(roleWith(after), own)
   if (before === undefined) for (const alias of aliases) tx.put('alias', alias, { key: own })
   const due = nextDeadline(after)
-  if (due !== undefined) tx.after(() => parts.wakeAt(due.at))
+  if (due !== undefined) tx.after(() => parts.wakeAt(due.at, `thread ${own}`))
   if (after.status !== before?.status)
     tx.after(() => parts.emit({ thread: after, name: 'status', params: { status: after.status } }))
 }

@@ -1,7 +1,20 @@
 import type { Address, DeviceId } from '@parley/core'
 import { createMemoryStore, createSimRandom } from '@parley/core/sim'
 import { beforeEach, describe, expect, it } from 'vitest'
-import { allot, isSeen, markSeen, renumber, type Sequence, wasMissed } from '../src/counters.ts'
+import {
+  allot,
+  askFor,
+  eraseCounters,
+  isLate,
+  isSeen,
+  isSettled,
+  markGone,
+  markSeen,
+  otherDigest,
+  renumber,
+  type Sequence,
+  wasMissed,
+} from '../src/counters.ts'
 import { openState, type State, type Tx } from '../src/state.ts'
 
 const sequence: Sequence = {
@@ -14,7 +27,9 @@ const bob = 'bob@b.test' as Address
 let state: State
 const run = <T>(step: (tx: Tx) => T): T => state.run(0, step).result
 const mark = (seq: number, missed?: number): void =>
-  run((tx) => markSeen(tx, sequence, { seq, holesMax: 4, ...(missed === undefined ? {} : { missed }) }))
+  run((tx) =>
+    markSeen(tx, sequence, { seq, holesMax: 4, hash: `hash ${seq}`, threadId: 't', ...(missed === undefined ? {} : { missed }) }),
+  )
 const seen = (of: Sequence = sequence): number[] =>
   run((tx) => Array.from({ length: 21 }, (_, seq) => seq).filter((seq) => isSeen(tx, of, seq)))
 
@@ -66,6 +81,63 @@ describe('numbers that came', () => {
   it('are remembered as given up only so many', () => {
     for (let seq = 2; seq <= 20; seq += 2) mark(seq, seq - 1)
     expect(state.get('counter', 'alice@a.test device AAAAAAAAAAA bob@b.test')?.missed).toEqual([13, 15, 17, 19])
+  })
+})
+
+describe('what a thread went on without', () => {
+  const late = (threadId: string, seq: number): boolean => run((tx) => isLate(tx, sequence, { threadId, seq }))
+
+  it('is late in that thread, also what was lost before it', () => {
+    mark(1)
+    mark(4, 3)
+    expect([2, 3, 5].map((seq) => late('t', seq))).toEqual([true, true, false])
+    expect(late('u', 2)).toBe(false)
+    mark(6, 5)
+    expect(late('t', 5)).toBe(true)
+  })
+
+  it('is asked for once, the newest of it and what does not wait here', () => {
+    mark(1)
+    mark(20)
+    const ask = (seq: number): readonly number[] => run((tx) => askFor(tx, sequence, { seq, here: new Set([18]), numbersMax: 3 }))
+    expect([ask(19), ask(19), ask(20)]).toEqual([[17, 19], [], []])
+  })
+
+  it('is not asked for from before this device was there', () => {
+    run((tx) => markSeen(tx, sequence, { seq: 50, holesMax: 64, hash: 'h', threadId: 't', missed: 49, begins: true }))
+    expect(run((tx) => askFor(tx, sequence, { seq: 52, here: new Set(), numbersMax: 64 }))).toEqual([51, 52])
+  })
+
+  it('is settled when its sender has it no more, if it was asked for', () => {
+    mark(1)
+    mark(5)
+    run((tx) => askFor(tx, sequence, { seq: 3, here: new Set(), numbersMax: 64 }))
+    expect(run((tx) => markGone(tx, sequence, [1, 2, 4, 9]))).toEqual([2])
+    expect(run((tx) => markGone(tx, sequence, [2]))).toEqual([])
+    expect([1, 2, 3, 4, 5].map((seq) => run((tx) => isSettled(tx, sequence, seq)))).toEqual([true, true, false, false, true])
+  })
+})
+
+describe('contents', () => {
+  it('under one number are told apart, for the newest numbers', () => {
+    for (let seq = 1; seq <= 300; seq++) mark(seq)
+    const other = (seq: number, hash: string): unknown => run((tx) => otherDigest(tx, sequence, { seq, hash }))
+    expect([other(300, 'hash 300'), other(300, 'another'), other(45, 'another'), other(44, 'another')]).toEqual([
+      undefined,
+      'hash 300',
+      'hash 45',
+      undefined,
+    ])
+    expect(state.size('digest')).toBe(256)
+  })
+
+  it('are forgotten with their numbers when nothing under them can come any more', () => {
+    mark(1)
+    run((tx) => allot(tx, bob, 't'))
+    run((tx) => eraseCounters(tx, -1))
+    expect([state.size('counter'), state.size('digest'), state.size('tail')]).toEqual([1, 1, 1])
+    run((tx) => eraseCounters(tx, 0))
+    expect([state.size('counter'), state.size('digest'), state.size('tail')]).toEqual([0, 0, 0])
   })
 })
 

@@ -158,6 +158,12 @@ export type Receiver = {
   readonly reports: string[]
   /** Accounts whose cards were asked for. */
   readonly wanted: string[]
+  /** Hashes that were reported. */
+  readonly proofs: (readonly [string, string])[]
+  /** What was sent once more. */
+  readonly resent: StanzaRow[]
+  /** Ends the waits that are over. */
+  expire(now: number): void
   /** Takes what is for this person out of stanzas, one step each, with the relay's positions. */
   take(from: Person, rows: readonly StanzaRow[], now?: number): void
   /** Texts in the inbox, with what was said of gaps. */
@@ -169,11 +175,12 @@ export function receiver(of: Person, changes: Partial<AgentLimits> = {}): Receiv
   const limits = { ...agentLimits, ...changes }
   const reports: string[] = []
   const wanted: string[] = []
+  const proofs: (readonly [string, string])[] = []
+  const resent: StanzaRow[] = []
   const dialBack = createDialBack({
     ...of,
     threads: () => threads,
-    unlock: (tx, { owner, sid }) =>
-      inbound.unlock(tx, (row) => row.cause === 'key-unknown' && row.owner === owner && row.sid === sid),
+    unlock: (tx, { owner, sid }) => inbound.unlock(tx, owner, (row) => row.cause === 'key-unknown' && row.sid === sid),
   })
   const registry = createRegistry([chat])
   const threads: ThreadParts = {
@@ -193,7 +200,14 @@ export function receiver(of: Person, changes: Partial<AgentLimits> = {}): Receiv
     threads,
     dialBack,
     wantCards: (address) => wanted.push(address),
-    report: (code, from) => reports.push(`${code} ${from}`),
+    report: (code, from, proof) => {
+      reports.push(`${code} ${from}`)
+      if (proof !== undefined) proofs.push(proof)
+    },
+    sealed(key) {
+      const row = of.state.get('stanza', key)
+      if (row !== undefined) resent.push(row)
+    },
     locked() {},
     wakeAt() {},
   })
@@ -201,6 +215,17 @@ export function receiver(of: Person, changes: Partial<AgentLimits> = {}): Receiv
     inbound,
     reports,
     wanted,
+    proofs,
+    resent,
+    expire: (now) =>
+      of.run(
+        (tx) =>
+          inbound.expire(
+            tx,
+            [...tx.rows('locked')].map(([key]) => key),
+          ),
+        now,
+      ),
     take(from, rows, now = start) {
       for (const row of rows) {
         const stanza = cut(row, from, of)

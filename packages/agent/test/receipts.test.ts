@@ -6,42 +6,48 @@ import { openState, type State, type Tx } from '../src/state.ts'
 
 const bob = 'bob@b.test' as Address
 let state: State
-const run = <T>(step: (tx: Tx) => T, now = 0): T => state.run(now, step).result
-const add = (id: string): void => run((tx) => addReceipt(tx, { to: bob, id, hash: `hash of ${id}`, dueMs: 50, wakeAt() {} }))
+let wakes: string[]
+const run = <T>(step: (tx: Tx) => T): T => {
+  const { result, effects } = state.run(0, step)
+  for (const effect of effects) effect()
+  return result
+}
+const wakeAt = (ms: number, name: string): unknown => wakes.push(`${ms} ${name}`)
+const add = (id: string): void => run((tx) => addReceipt(tx, { to: bob, id, hash: `hash of ${id}`, dueMs: 50, wakeAt }))
 
 beforeEach(async () => {
+  wakes = []
   state = await openState({ store: createMemoryStore(), random: createSimRandom(1), storeKeys: [new Uint8Array(32)] })
 })
 
 describe('receipts to send', () => {
+  const due = (): readonly JsonObject[] => run((tx) => dueReceipts(tx, bob))
+
   it('are for contacts only', () => {
     add('one')
-    expect(run(dueReceipts, 1000)).toEqual([])
+    expect(due()).toEqual([])
   })
 
   it('are gathered from the first until they are due, and go once', () => {
     run((tx) => tx.put('conversation', bob, { seq: 0, contact: true }))
     add('one')
     add('two')
-    expect(run(dueReceipts, 49)).toEqual([])
-    expect(run(dueReceipts, 50)).toEqual([
+    expect(wakes).toEqual([`50 receipt ${bob}`])
+    expect(due()).toEqual([
       {
-        to: bob,
-        body: {
-          delivered: [
-            ['one', 'hash of one'],
-            ['two', 'hash of two'],
-          ],
-        },
+        delivered: [
+          ['one', 'hash of one'],
+          ['two', 'hash of two'],
+        ],
       },
     ])
-    expect(run(dueReceipts, 50)).toEqual([])
+    expect([due(), state.size('receipt')]).toEqual([[], 0])
   })
 
   it('name so many messages each', () => {
     run((tx) => tx.put('conversation', bob, { seq: 0, contact: true }))
     for (let i = 0; i < 300; i++) add(String(i))
-    expect(run(dueReceipts, 50).map(({ body }) => (body['delivered'] as unknown[]).length)).toEqual([256, 44])
+    expect(due().map((body) => (body['delivered'] as unknown[]).length)).toEqual([256, 44])
   })
 })
 

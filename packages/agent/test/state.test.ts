@@ -11,7 +11,7 @@ const key: Rows['key'] = { jwk: { kty: 'oct', k: 'c2VjcmV0LXNlY3JldA' }, created
 const outbox = (n: number): Rows['outbox'] => ({ seq: n }) as never
 
 async function write(state: State, store: Store, step: Parameters<State['run']>[1]): Promise<void> {
-  await store.batch(state.run(0, step).ops, { durable: true })
+  await store.batch(state.write([state.run(0, step).changes]), { durable: true })
 }
 
 describe('opening', () => {
@@ -108,7 +108,7 @@ describe('secrets', () => {
 describe('a step', () => {
   it('sees what it wrote, and answers its changes once each', async () => {
     const state = await open(createMemoryStore())
-    const { result, ops } = state.run(5, (tx) => {
+    const { result, changes } = state.run(5, (tx) => {
       tx.put('tail', 'a', { seq: 1 })
       tx.put('tail', 'a', { seq: 2 })
       tx.put('tail', 'b', { seq: 3 })
@@ -116,9 +116,50 @@ describe('a step', () => {
       return [tx.now, tx.get('tail', 'a'), tx.get('tail', 'b'), tx.size('tail')]
     })
     expect(result).toEqual([5, { seq: 2 }, undefined, 1])
-    expect(ops).toMatchObject([
+    expect(state.write([changes])).toMatchObject([
       { type: 'put', key: 'tail/a' },
       { type: 'del', key: 'tail/b' },
+    ])
+  })
+
+  it('that changes what another changed is written with it, once', async () => {
+    const state = await open(createMemoryStore())
+    const steps = [1, 2].map((seq) => state.run(0, (tx) => tx.put('tail', 'a', { seq })).changes)
+    const ops = state.write(steps)
+    expect(ops).toHaveLength(1)
+    expect(Buffer.from((ops[0] as { value: Uint8Array }).value).toString()).toBe('{"seq":2}')
+  })
+
+  it('finds rows by what they belong to, also after a step that threw', async () => {
+    const state = await open(createMemoryStore())
+    const row = (from: string, length: number) => ({ from, bytes: new Uint8Array(length) }) as never
+    state.run(0, (tx) => {
+      tx.put('locked', '1', row('a', 3))
+      tx.put('locked', '2', row('b', 5))
+      tx.put('locked', '3', row('a', 7))
+    })
+    const shown = (name: string): unknown => [[...state.group('locked', name).keys], state.group('locked', name).bytes]
+    expect([shown('a'), shown('b'), shown('c')]).toEqual([
+      [['1', '3'], 10],
+      [['2'], 5],
+      [[], 0],
+    ])
+    expect(() =>
+      state.run(0, (tx) => {
+        tx.del('locked', '1')
+        tx.put('locked', '2', row('a', 50))
+        throw new Error('undone')
+      }),
+    ).toThrow('undone')
+    expect([[...state.group('locked', 'a').keys].sort(), shown('b')]).toEqual([
+      ['1', '3'],
+      [['2'], 5],
+    ])
+    expect(state.group('locked', 'a').bytes).toBe(10)
+    state.run(0, (tx) => tx.put('locked', '1', row('b', 1)))
+    expect([shown('a'), shown('b')]).toEqual([
+      [['3'], 7],
+      [['2', '1'], 6],
     ])
   })
 

@@ -194,12 +194,12 @@ it.each([
   })
   const own = { smk, conversation: 'bob@b.test', uses: 1, devices: [], given: [] }
   const held = { smk, source: 'ahead', status: 'working', taken: Date.now() } as const
-  const { ops } = state.run(Date.now(), (tx) => {
+  const { changes } = state.run(Date.now(), (tx) => {
     tx.put('own', 'bob@b.test', own)
     tx.put('held', `bob@b.test ${smk.sid}`, held)
   })
   // Twice, so that older versions of the row are about too.
-  for (let i = 0; i < 2; i++) await store.batch(ops, { durable: true })
+  for (let i = 0; i < 2; i++) await store.batch(state.write([changes]), { durable: true })
   const sealed = [await store.get('own/bob@b.test'), await store.get(`held/bob@b.test ${smk.sid}`)].map((octets) =>
     Buffer.from(octets ?? []),
   )
