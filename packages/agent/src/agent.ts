@@ -76,6 +76,8 @@ export interface Agent extends AsyncDisposable, Inbox, Omit<People, 'contact'>, 
   sent(id: string): Sent | undefined
   /** Starts a run of a protocol with a peer. */
   start(protocol: Protocol, role: string, options: { readonly peer: string; readonly input?: unknown }): Promise<Run>
+  /** Every run of a protocol that this agent knows, also those of earlier processes and those that a message began; ended ones until they are forgotten. */
+  runs(protocol: Protocol): readonly Run[]
   watch(listener: (event: AgentEvent) => void): () => void
   /** Resolves when the relay has let this device in; rejects when it refuses for good. */
   connected(options?: { readonly signal?: AbortSignal }): Promise<void>
@@ -354,6 +356,7 @@ export async function createAgent(options: AgentOptions): Promise<Agent> {
     },
     start: (protocol, role, { peer, input }) =>
       runs.start(protocol, role, { peer: readAddress(peer), input, threadId: uuidUrnFrom(random.bytes(16)) as ThreadId }),
+    runs: (protocol) => runs.of(protocol),
     messages: inbox.messages,
     handle: inbox.handle,
     parked: inbox.parked,

@@ -20,7 +20,11 @@ export type RunState = {
 /** A handle on a protocol run. */
 export type Run = {
   readonly threadId: ThreadId
+  readonly role: string
+  readonly peer: Address
   state(): RunState
+  /** Gives the machine an event of its own; resolves when the step is durable, rejects when the machine does not take it now. */
+  tell(event: { readonly type: string } & JsonObject): Promise<void>
   /** Events that the machine emits. */
   subscribe(listener: (event: { readonly name: string; readonly params: JsonObject }) => void): () => void
   /** Resolves with the machine's output; rejects with `ERR_AGENT_PROTOCOL_PROBLEM` when the run fails. */
@@ -33,6 +37,7 @@ export interface Runs {
     role: string,
     options: { readonly peer: Address; readonly input?: unknown; readonly threadId: ThreadId },
   ): Promise<Run>
+  of(protocol: Protocol): readonly Run[]
   notice(event: ThreadEvent): void
   close(error: unknown): void
 }
@@ -61,7 +66,7 @@ export function createRuns(parts: {
     }
   }
 
-  const run = (threadId: ThreadId, key: string): Run => {
+  const run = (key: string, { threadId, role, peer, protocol: uri }: ThreadRecord): Run => {
     const read = (): RunState => {
       const record = state.get('thread', key)
       if (record === undefined) return { status: 'done', value: null }
@@ -74,8 +79,24 @@ export function createRuns(parts: {
       }
     }
     return {
-      threadId,
+      // A brand: records keep what came with it.
+      threadId: threadId as ThreadId,
+      role,
+      peer,
       state: read,
+      tell: (event) =>
+        commit((tx) => {
+          const record = tx.get('thread', key)
+          const protocol = known(uri)
+          const { outcome, problem } = stepThread(tx, parts.threads(), {
+            protocol,
+            record,
+            input: { kind: 'command', event, now: tx.now },
+          })
+          if (outcome === 'stepped') return
+          const reason = problem ?? outcome
+          throw new AgentError('ERR_AGENT_PROTOCOL_PROBLEM', `the run did not take the event: ${reason}`, { reason })
+        }),
       subscribe: (listener) => listen(threadId, listener),
       finished: ({ signal } = {}) =>
         new Promise((resolve, reject) => {
@@ -109,11 +130,15 @@ export function createRuns(parts: {
     }
   }
 
+  const known = (uri: string, is?: Protocol): Protocol => {
+    const protocol = parts.registry.get(uri)
+    if (protocol !== undefined && (is === undefined || is === protocol)) return protocol
+    throw new AgentError('ERR_AGENT_PROTOCOL_UNKNOWN', 'this protocol is not among those of the agent')
+  }
+
   return {
     async start(protocol, role, { peer, input, threadId }) {
-      if (parts.registry.get(protocol.uri) !== protocol) {
-        throw new AgentError('ERR_AGENT_PROTOCOL_UNKNOWN', 'this protocol is not among those of the agent')
-      }
+      known(protocol.uri, protocol)
       return await commit((tx) => {
         const started = stepThread(tx, parts.threads(), {
           protocol,
@@ -125,8 +150,15 @@ export function createRuns(parts: {
           const reason = started.problem ?? started.outcome
           throw new AgentError('ERR_AGENT_PROTOCOL_PROBLEM', `the run did not start: ${reason}`, { reason })
         }
-        return run(threadId, threadKey(started.record))
+        return run(threadKey(started.record), started.record)
       })
+    },
+    of(protocol) {
+      known(protocol.uri, protocol)
+      return [...state.rows('thread')]
+        .filter(([, { protocol: uri }]) => uri === protocol.uri)
+        .sort(([, a], [, b]) => a.started - b.started)
+        .map(([key, record]) => run(key, record))
     },
     notice({ thread, name, params }) {
       for (const listener of [...(listeners.get(thread.threadId) ?? [])]) {
