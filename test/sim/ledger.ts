@@ -3,7 +3,7 @@
  * said once, so a text tells who said it, to whom, and whether it may be handed over here.
  */
 import type { Message } from '@parley/agent'
-import type { Address } from '@parley/core'
+import type { Address, ThreadId } from '@parley/core'
 import { chat } from '@parley/protocols/chat'
 import type { SimDevice, World } from '@parley/testing'
 
@@ -13,6 +13,8 @@ export type Said = {
   readonly to: Address
   /** Devices of both accounts that were there when it was said, the sender left out. */
   readonly readers: readonly SimDevice[]
+  /** The thread it was said in, and how many its device had said there before. */
+  readonly thread?: { readonly name: string; readonly place: number }
   /** Once `send` resolved, and from then on promised. */
   id?: string
 }
@@ -20,12 +22,12 @@ export type Said = {
 export interface Ledger {
   readonly said: readonly Said[]
   /** Sends a text that nobody said before, as a reply if there is what to reply to; answers when `send` does, also when it fails. */
-  say(from: SimDevice, to: Address, options?: { readonly reply?: Message }): Promise<void>
+  say(from: SimDevice, to: Address, options?: { readonly reply?: Message; readonly thread?: ThreadId }): Promise<void>
   /** Whether everything promised has arrived at every addressed device, or its sender was told how it ended. */
   isSettled(): boolean
   /** What is not. */
   lost(): readonly string[]
-  /** What must never happen: hand-overs of what was not said, to whom it was not said, or twice. */
+  /** What must never happen: hand-overs of what was not said, to whom it was not said, twice, or out of order without a word. */
   offences(): readonly string[]
 }
 
@@ -35,37 +37,58 @@ export const secrets: readonly string[] = ['a secret text', 'urn:parley:chat', '
 export function createLedger(world: World): Ledger {
   const said: Said[] = []
   const byText = new Map<string, Said>()
+  // Asked after every event, so what was settled once is not looked at again.
+  let unsettled: Said[] = []
 
   const open = (one: Said): boolean => one.id !== undefined && !isDelivered(world, one) && !isFailed(one)
   return {
     said,
-    async say(from, to, { reply } = {}) {
+    async say(from, to, { reply, thread } = {}) {
       const readers = world.devices.filter(
         (device) => device !== from && (device.address === to || device.address === from.address),
       )
-      const one: Said = { text: `a secret text ${said.length} of ${from.name}`, from, to, readers }
+      const text = `a secret text ${said.length} of ${from.name}`
+      const place = said.filter((other) => other.from === from && other.thread?.name === thread).length
+      const one: Said = { text, from, to, readers, ...(thread === undefined ? {} : { thread: { name: thread, place } }) }
+      const options =
+        reply === undefined
+          ? thread === undefined
+            ? {}
+            : { threadId: thread }
+          : { threadId: reply.threadId, referentId: reply.id }
       said.push(one)
+      unsettled.push(one)
       byText.set(one.text, one)
       try {
-        one.id = (
-          await from.agent.send(
-            to,
-            chat.text({ text: one.text }, reply === undefined ? {} : { threadId: reply.threadId, referentId: reply.id }),
-          )
-        ).id
+        one.id = (await from.agent.send(to, chat.text({ text }, options))).id
       } catch {
         // A message whose send did not resolve promises nothing.
       }
     },
-    isSettled: () => !said.some(open),
+    isSettled() {
+      unsettled = unsettled.filter((one) => one.id === undefined || open(one))
+      return unsettled.every(({ id }) => id === undefined)
+    },
     lost: () => said.filter(open).map(({ id, from, to }) => `${id} of ${from.name} to ${to} was lost`),
-    offences: () => [...foreign(world, byText), ...repeated(world)],
+    offences: () => [...foreign(world, byText), ...repeated(world), ...disordered(world, byText)],
   }
 }
 
-/** Whether a message is at every device of the recipient, and as a copy at the sender's other devices. */
+/** Whether a message is at every device that it is for, as a copy at the sender's other ones. */
 export function isDelivered(world: World, { text, readers }: Said): boolean {
-  return readers.every(({ name }) => world.handed.some((one) => one.device === name && one.text === text))
+  return readers.every(({ name }) => handedIn(world).has(`${name} ${text}`))
+}
+
+const indexes = new WeakMap<World, { count: number; readonly names: Set<string> }>()
+
+function handedIn(world: World): ReadonlySet<string> {
+  const index = indexes.get(world) ?? { count: 0, names: new Set() }
+  indexes.set(world, index)
+  for (; index.count < world.handed.length; index.count++) {
+    const one = world.handed[index.count]
+    if (one !== undefined) index.names.add(`${one.device} ${one.text}`)
+  }
+  return index.names
 }
 
 /** Whether the sender was told that it failed. */
@@ -95,5 +118,31 @@ function repeated(world: World): readonly string[] {
   }
   const again = world.handed.filter(({ attempt }) => attempt > 1).length
   if (again > world.kills) offences.push(`${again} messages were handed over again after ${world.kills} kills`)
+  return offences
+}
+
+// Guarantee 2: per sending device and thread in the order said; what is missing before is named, what comes after it is late.
+function disordered(world: World, byText: ReadonlyMap<string, Said>): readonly string[] {
+  const last = new Map<string, number>()
+  const offences: string[] = []
+  for (const { device, text, attempt, message } of world.handed) {
+    const one = byText.get(text)
+    if (one?.thread === undefined || attempt > 1 || message.late) continue
+    const { name, place } = one.thread
+    const lane = `${device} ${one.from.name} ${name}`
+    const before = last.get(lane) ?? -1
+    if (place < before) offences.push(`${device} was handed ${text} after a later one`)
+    const missing = [...byText.values()].some(
+      (other) =>
+        other.id !== undefined &&
+        other.from === one.from &&
+        other.thread?.name === name &&
+        other.thread.place > before &&
+        other.thread.place < place,
+    )
+    if (missing && message.gap === undefined)
+      offences.push(`${device} was handed ${text} without a word on what is missing before it`)
+    last.set(lane, Math.max(before, place))
+  }
   return offences
 }

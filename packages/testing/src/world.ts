@@ -34,6 +34,8 @@ export type WorldOptions = {
   readonly protocols?: readonly Protocol[]
   readonly agentLimits?: Partial<AgentLimits>
   readonly relayLimits?: Partial<RelayLimits>
+  /** Puts something between a process and its store: a bug to plant, a probe. */
+  readonly wrapStore?: (name: string, store: Store) => Store
   /** Whether every device has an application that takes its messages, into `handed`; true unless said otherwise. */
   readonly takesMessages?: boolean
 }
@@ -138,7 +140,8 @@ export function createWorld(options: WorldOptions): World {
       clock,
       live() {
         const life = createLife({ clock, transport: network.transport(name) })
-        return { life, store: disk.open(), transport: life.transport }
+        const store = disk.open()
+        return { life, store: options.wrapStore?.(name, store) ?? store, transport: life.transport }
       },
     }
   }
