@@ -4,6 +4,7 @@
  */
 import { type DeviceId, toDeviceId } from '@parley/core'
 import {
+  activeDevices,
   type CardDevice,
   deviceOn,
   type Pin,
@@ -14,6 +15,7 @@ import {
   statementsInForce,
 } from '@parley/identity'
 import { importKey, type Jwk, type Key } from '@parley/jose'
+import { type Audience, type AudienceDevice, type AudienceMember, prepareAudience } from '@parley/session'
 import { AgentError } from './errors.ts'
 import type { StatementsRow } from './rows.ts'
 
@@ -25,6 +27,18 @@ export interface Keyring {
   device(pin: Pin, id: string): { readonly device: CardDevice; readonly status: 'active' | RemovalReason } | undefined
   /** The agreement keys in force of an account's devices; `now` in milliseconds. */
   statements(row: StatementsRow, pin: Pin, now: number): readonly Statement[]
+  /** Whom messages to an account go to: its devices and the other ones of the own account. */
+  audience(of: AudienceOf): Audience
+}
+
+export type AudienceOf = {
+  readonly pin: Pin
+  readonly theirs: StatementsRow
+  readonly own: Pin
+  readonly ours: StatementsRow | undefined
+  /** This device, which needs no key from itself. */
+  readonly device: DeviceId
+  readonly now: number
 }
 
 export function createKeyring(): Keyring {
@@ -32,6 +46,21 @@ export function createKeyring(): Keyring {
   const keys = new WeakMap<Jwk, Key>()
   const cards = new WeakMap<Pin, ReadCard>()
   const inForce = new WeakMap<StatementsRow['list'], { readonly pin: Pin; readonly list: readonly Statement[] }>()
+  const audiences = new WeakMap<Pin, { readonly of: AudienceOf; readonly until: number; readonly audience: Audience }>()
+
+  const devicesOf = (
+    pin: Pin,
+    { list, now }: { readonly list: StatementsRow; readonly now: number },
+  ): { readonly devices: readonly AudienceDevice[]; readonly until: number } => {
+    const statements = new Map(keyring.statements(list, pin, now).map((statement) => [statement.device, statement]))
+    const devices = activeDevices(keyring.card(pin).card).map(({ id }) => ({
+      address: pin.address,
+      id,
+      agreement: statements.get(id)?.agreementKey,
+    }))
+    return { devices, until: Math.min(...[...statements.values()].map(({ expiry }) => expiry * 1000)) }
+  }
+
   const keyring: Keyring = {
     key(jwk) {
       let key = keys.get(jwk)
@@ -64,6 +93,25 @@ export function createKeyring(): Keyring {
       // Signatures are checked once; time goes on.
       return known.list.filter(({ expiry }) => expiry * 1000 > now)
     },
+    audience(of) {
+      const { pin, theirs, own, ours, device, now } = of
+      const known = audiences.get(pin)
+      const isSame =
+        known?.of.own === own && known.of.theirs.list === theirs.list && known.of.ours?.list === ours?.list && now < known.until
+      if (known !== undefined && isSame && now >= known.of.now) return known.audience
+      const isNote = pin.address === own.address
+      const other = isNote ? nobody : devicesOf(pin, { list: theirs, now })
+      const mine = ours === undefined ? nobody : devicesOf(own, { list: ours, now })
+      const member = ({ address, account, version }: Pin): AudienceMember => ({ address, account, version })
+      const audience = prepareAudience({
+        members: isNote ? [member(own)] : [member(pin), member(own)],
+        devices: [...other.devices, ...mine.devices.filter(({ id }) => id !== device)],
+      })
+      audiences.set(pin, { of, until: Math.min(other.until, mine.until), audience })
+      return audience
+    },
   }
   return keyring
 }
+
+const nobody = { devices: [], until: Number.POSITIVE_INFINITY }

@@ -235,6 +235,8 @@ export type Rows = {
   held: HeldSession
   /** Own session keys: the one in use as `<peer>`, retired ones as `<peer> <sid>`. */
   own: OwnSession
+  /** Messages under the own session key in use. Key: `<peer>`. */
+  use: { readonly sid: string; readonly count: number }
   erased: ErasedSession
   answers: AnswerLog
   /** What the application itself keeps, in the same batches. */
@@ -266,6 +268,7 @@ export const tables: readonly Table[] = [
   'key',
   'held',
   'own',
+  'use',
   'erased',
   'answers',
   'app',

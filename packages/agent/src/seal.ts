@@ -14,7 +14,7 @@ import {
   toImUri,
   uuidUrnFrom,
 } from '@parley/core'
-import { activeDevices, type Pin } from '@parley/identity'
+import type { Pin } from '@parley/identity'
 import { sha256, thumbprint } from '@parley/jose'
 import { type Attributes, encodeAttributes, type MessageRecipient, sealMessage } from '@parley/jwm'
 import { kernelPrefix } from '@parley/kernel'
@@ -22,7 +22,7 @@ import { type AudienceDevice, type AudienceMember, keyBody, keyType, planSend, t
 import { type Numbers, toParley } from './content.ts'
 import { AgentError } from './errors.ts'
 import type { Keyring } from './keyring.ts'
-import type { OutboxRow, StatementsRow } from './rows.ts'
+import type { OutboxRow } from './rows.ts'
 import type { Self } from './self.ts'
 import { settleSent } from './sent.ts'
 import type { Tx } from './state.ts'
@@ -122,24 +122,21 @@ function sealUnderSession(tx: Tx, parts: SealParts, { row, own, pin }: Scene): S
   if (theirs === undefined || theirs.outdated !== undefined) return { outcome: 'wants', address: row.to }
   const ours = tx.get('statements', self.address)
   if (ours === undefined ? others.length > 0 : ours.outdated !== undefined) return { outcome: 'wants', address: self.address }
-  const member = (of: Pin): AudienceMember => ({ address: of.address, account: of.account, version: of.version })
-  const devices = [
-    ...(isNote ? [] : audienceDevices(keyring, { pin, list: theirs, now: tx.now })),
-    ...(ours === undefined
-      ? []
-      : audienceDevices(keyring, { pin: own, list: ours, now: tx.now }).filter(({ id }) => id !== self.device)),
-  ]
+  const audience = keyring.audience({ pin, theirs, own, ours, device: self.device, now: tx.now })
+  const current = tx.get('own', row.to)
+  const use = tx.get('use', row.to)
   const plan = planSend({
-    current: tx.get('own', row.to),
+    current,
+    uses: use !== undefined && use.sid === current?.smk.sid ? use.count : 0,
     conversation: row.to,
     owner: { address: self.address, device: self.device },
-    audience: isNote ? [member(own)] : [member(pin), member(own)],
-    devices,
+    audience,
     now: tx.now,
     random,
   })
   if (plan.retired !== undefined) tx.put('own', `${row.to} ${plan.retired.smk.sid}`, plan.retired)
-  tx.put('own', row.to, plan.session)
+  if (plan.session !== current) tx.put('own', row.to, plan.session)
+  tx.put('use', row.to, { sid: plan.session.smk.sid, count: plan.uses })
   const { renewed, ahead } = plan
   if (renewed !== undefined) tx.after(() => parts.renewed(row.to, renewed, ahead.length))
   const { smk } = plan.session
@@ -247,16 +244,4 @@ function toAttributes(row: OutboxRow, self: Self, numbers: Numbers): Attributes 
     body: row.body,
     others: toParley(numbers),
   }
-}
-
-function audienceDevices(
-  keyring: Keyring,
-  { pin, list, now }: { readonly pin: Pin; readonly list: StatementsRow; readonly now: number },
-): readonly AudienceDevice[] {
-  const statements = keyring.statements(list, pin, now)
-  return activeDevices(keyring.card(pin).card).map(({ id }) => ({
-    address: pin.address,
-    id,
-    agreement: statements.find(({ device }) => device === id)?.agreementKey,
-  }))
 }

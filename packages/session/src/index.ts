@@ -18,13 +18,16 @@ export { confirmKey, type HeldSession, heldErasureDue, type TakeOutcome, takeKey
 export { type KeyBodyCode, keyBody, keyType, readKeyBody } from './key-body.ts'
 export { checkSessionLimits, type SessionLimits, sessionLimits } from './limits.ts'
 export {
+  type Audience,
   type AudienceDevice,
   type OwnSession,
   ownErasureDue,
   planSend,
+  prepareAudience,
   type RenewalReason,
   retire,
   type SendPlan,
+  type Waiting,
 } from './plan.ts'
 export {
   createRequest,

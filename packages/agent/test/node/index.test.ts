@@ -192,7 +192,7 @@ it.each([
     now: Date.now(),
     random,
   })
-  const own = { smk, conversation: 'bob@b.test', uses: 1, devices: [], given: [] }
+  const own = { smk, conversation: 'bob@b.test', devices: [], given: [] }
   const held = { smk, source: 'ahead', status: 'working', taken: Date.now() } as const
   const { changes } = state.run(Date.now(), (tx) => {
     tx.put('own', 'bob@b.test', own)
