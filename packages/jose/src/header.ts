@@ -38,17 +38,9 @@ export function joinHeader(
   protectedHeader: JsonObject,
   ...others: readonly (JsonObject | undefined)[]
 ): Result<{ readonly header: JsonObject }, HeaderCode> {
-  // Without a prototype a member named __proto__ is a member like any other.
-  const header: { [name: string]: Json } = Object.create(null) as { [name: string]: Json }
-  for (const [name, value] of Object.entries(protectedHeader)) header[name] = value
-  for (const other of others) {
-    if (other === undefined) continue
-    for (const [name, value] of Object.entries(other)) {
-      if (Object.hasOwn(header, name) || name === 'crit' || name === 'zip' || name === 'b64')
-        return { ok: false, code: 'header-malformed' }
-      header[name] = value
-    }
-  }
+  // Most headers have one part, which needs no copy.
+  const header = others.every((other) => other === undefined) ? protectedHeader : joined(protectedHeader, others)
+  if (header === undefined) return { ok: false, code: 'header-malformed' }
   if (header['crit'] !== undefined)
     return { ok: false, code: isCrit(header['crit'], protectedHeader) ? 'crit-unsupported' : 'header-malformed' }
   if (header['zip'] !== undefined) return { ok: false, code: 'zip-unsupported' }
@@ -59,6 +51,22 @@ export function joinHeader(
   }
   return { ok: true, header }
 }
+
+function joined(protectedHeader: JsonObject, others: readonly (JsonObject | undefined)[]): JsonObject | undefined {
+  // Without a prototype a member named __proto__ is a member like any other.
+  const header: { [name: string]: Json } = Object.create(null) as { [name: string]: Json }
+  for (const [name, value] of Object.entries(protectedHeader)) header[name] = value
+  for (const other of others) {
+    if (other === undefined) continue
+    for (const [name, value] of Object.entries(other)) {
+      if (Object.hasOwn(header, name) || protectedOnly.includes(name)) return undefined
+      header[name] = value
+    }
+  }
+  return header
+}
+
+const protectedOnly: readonly string[] = ['crit', 'zip', 'b64']
 
 /** Joins the parts of one JWS header; of all extensions only `b64` is understood there (RFC 7797 §3, §6). */
 export function joinJwsHeader(
@@ -84,6 +92,9 @@ export function joinJweHeader(
   return joinHeader(rest, ...others)
 }
 
+/** A member of a joined header, by its name. */
+export type HeaderLookup = (name: string) => Json | undefined
+
 /**
  * Adds a recipient's own header to what all share, which was joined before: the work is that of its own members, however
  * many entries there are and however much they share.
@@ -91,17 +102,14 @@ export function joinJweHeader(
 export function joinOwnHeader(
   shared: JsonObject,
   own: JsonObject | undefined,
-): Result<{ readonly header: JsonObject }, HeaderCode> {
-  if (own === undefined) return { ok: true, header: shared }
-  const malformed = { ok: false, code: 'header-malformed' } as const
-  // `shared` has no prototype of its own, so that nothing else shows through.
-  const header = Object.create(shared) as { [name: string]: Json }
-  for (const [name, value] of Object.entries(own)) {
-    if (name in shared || name === 'crit' || name === 'zip' || name === 'b64') return malformed
-    if (stringMembers.includes(name) && typeof value !== 'string') return malformed
-    header[name] = value
+): Result<{ readonly header: HeaderLookup }, HeaderCode> {
+  const inShared: HeaderLookup = (name) => (Object.hasOwn(shared, name) ? shared[name] : undefined)
+  if (own === undefined) return { ok: true, header: inShared }
+  for (const name of Object.keys(own)) {
+    if (Object.hasOwn(shared, name) || protectedOnly.includes(name)) return { ok: false, code: 'header-malformed' }
+    if (stringMembers.includes(name) && typeof own[name] !== 'string') return { ok: false, code: 'header-malformed' }
   }
-  return { ok: true, header }
+  return { ok: true, header: (name) => (Object.hasOwn(own, name) ? own[name] : inShared(name)) }
 }
 
 const stringMembers: readonly string[] = ['alg', 'enc', 'kid', 'typ', 'cty']
@@ -117,14 +125,19 @@ function isCrit(value: Json, header: JsonObject): boolean {
   return value.every((name: unknown) => typeof name === 'string' && Object.hasOwn(header, name))
 }
 
-/** A string member of a joined header, or `undefined`. */
+/** A string member of a header, or `undefined`. */
 export function text(header: JsonObject, name: string): string | undefined {
   const value = header[name]
+  return typeof value === 'string' && Object.hasOwn(header, name) ? value : undefined
+}
+
+/** A value that is a string, or `undefined`. */
+export function textOf(value: Json | undefined): string | undefined {
   return typeof value === 'string' ? value : undefined
 }
 
-/** An object member of a joined header, or `undefined`. */
+/** An object member of a header, or `undefined`. */
 export function object(header: JsonObject, name: string): JsonObject | undefined {
   const value = header[name]
-  return isJsonObject(value) ? value : undefined
+  return isJsonObject(value) && Object.hasOwn(header, name) ? value : undefined
 }

@@ -3,7 +3,7 @@
  * one recipient does not stop another; whatever goes wrong with secrets looks the same from outside (§11.5).
  * @module
  */
-import { concat, equal, type JsonObject, type Result } from '@parley/core'
+import { concat, equal, isJsonObject, type JsonObject, type Result } from '@parley/core'
 import {
   type ContentAlgorithm,
   contentAlgorithms,
@@ -13,7 +13,7 @@ import {
 } from './algorithms.ts'
 import { commitment, commitmentName } from './commitment.ts'
 import { hasContent, openContent } from './content.ts'
-import { type HeaderCode, joinJweHeader, joinOwnHeader, object, text } from './header.ts'
+import { type HeaderCode, type HeaderLookup, joinJweHeader, joinOwnHeader, text, textOf } from './header.ts'
 import { additionalData, type Jwe, type JweRecipient, passwordKey } from './jwe.ts'
 import { concatKdf } from './kdf.ts'
 import { fitsEncryption, type Key, materialOf } from './key.ts'
@@ -146,7 +146,7 @@ function* openOne(jwe: Jwe, recipient: JweRecipient, { shared, options, budget }
   return { problem }
 }
 
-type Checked = { readonly header: JsonObject; readonly row: KeyManagementAlgorithm; readonly content: ContentAlgorithm }
+type Checked = { readonly header: HeaderLookup; readonly row: KeyManagementAlgorithm; readonly content: ContentAlgorithm }
 
 function checkHeader(
   jwe: Jwe,
@@ -157,8 +157,8 @@ function checkHeader(
   const joined = shared.ok ? joinOwnHeader(shared.header, recipient.header) : shared
   if (!joined.ok) return joined
   const { header } = joined
-  const alg = text(header, 'alg')
-  const enc = text(header, 'enc')
+  const alg = textOf(header('alg'))
+  const enc = textOf(header('enc'))
   if (alg === undefined || enc === undefined) return { ok: false, code: 'header-malformed' }
   const row = keyManagementAlgorithms.get(alg)
   const content = contentAlgorithms.get(enc)
@@ -180,8 +180,8 @@ function isKeyLength(length: number, { row, content }: Pick<Checked, 'row' | 'co
 }
 
 // RFC 7518 §4.8.1.2: a positive integer, and at least 1000; 0 says that it is none.
-function iterationsOf(header: JsonObject): number {
-  const count = header['p2c']
+function iterationsOf(header: HeaderLookup): number {
+  const count = header('p2c')
   return typeof count === 'number' && Number.isSafeInteger(count) && count >= 1000 ? count : 0
 }
 
@@ -257,7 +257,7 @@ function* contentKey(key: Key, { recipient, header, row, content }: ContentKeyOp
     return { cek: cek?.length === content.keyBytes ? cek : undefined }
   }
   if (row.mode === 'password') {
-    const salt = backend.fromBase64url(text(header, 'p2s') ?? '!')
+    const salt = backend.fromBase64url(textOf(header('p2s')) ?? '!')
     // RFC 7518 §4.8.1.1: eight octets or more.
     if (salt === undefined || salt.length < 8) return { cek: undefined }
     const kek = passwordKey(key, { row, salt, iterations: iterationsOf(header) })
@@ -272,10 +272,10 @@ function* contentKey(key: Key, { recipient, header, row, content }: ContentKeyOp
   return { cek: isDirect ? derived : backend.keyUnwrap(derived, recipient.encryptedKey) }
 }
 
-function gcmUnwrap(key: Key, header: JsonObject, ciphertext: Uint8Array): Uint8Array | undefined {
+function gcmUnwrap(key: Key, header: HeaderLookup, ciphertext: Uint8Array): Uint8Array | undefined {
   const { backend, symmetric } = materialOf(key)
-  const iv = backend.fromBase64url(text(header, 'iv') ?? '!')
-  const tag = backend.fromBase64url(text(header, 'tag') ?? '!')
+  const iv = backend.fromBase64url(textOf(header('iv')) ?? '!')
+  const tag = backend.fromBase64url(textOf(header('tag')) ?? '!')
   // RFC 7518 §4.7.1: 96 bits of IV, 128 bits of tag.
   if (iv?.length !== 12 || tag?.length !== 16) return undefined
   return backend.gcmOpen(symmetric, iv, { ciphertext, tag }, new Uint8Array(0))
@@ -284,12 +284,12 @@ function gcmUnwrap(key: Key, header: JsonObject, ciphertext: Uint8Array): Uint8A
 /** The key agreed with `epk`, or `undefined` when that is no sound public key on our curve (RFC 7518 §4.6.1). */
 function* agreed(
   key: Key,
-  header: JsonObject,
+  header: HeaderLookup,
   options: { readonly algorithm: string; readonly keyBytes: number },
 ): Steps<Uint8Array | undefined> {
   const { backend, agreement } = materialOf(key)
-  const epk = object(header, 'epk')
-  if (epk === undefined || agreement === undefined || epk['kty'] !== key.kty || epk['crv'] !== key.crv) return undefined
+  const epk = header('epk')
+  if (!isJsonObject(epk) || agreement === undefined || epk['kty'] !== key.kty || epk['crv'] !== key.crv) return undefined
   if (epk['d'] !== undefined) return undefined
   const publicKey = coordinates(epk, key)
   const info = partyInfo(header, key)
@@ -308,12 +308,13 @@ function coordinates(epk: JsonObject, key: Key): Uint8Array | undefined {
   return y === undefined || y.length !== bytes ? undefined : concat(x, y)
 }
 
-function partyInfo(header: JsonObject, key: Key): { readonly apu?: Uint8Array; readonly apv?: Uint8Array } | undefined {
+function partyInfo(header: HeaderLookup, key: Key): { readonly apu?: Uint8Array; readonly apv?: Uint8Array } | undefined {
   const { backend } = materialOf(key)
   const info: { apu?: Uint8Array; apv?: Uint8Array } = {}
   for (const name of ['apu', 'apv'] as const) {
-    if (header[name] === undefined) continue
-    const octets = backend.fromBase64url(text(header, name) ?? '!')
+    const value = header(name)
+    if (value === undefined) continue
+    const octets = backend.fromBase64url(textOf(value) ?? '!')
     if (octets === undefined) return undefined
     info[name] = octets
   }

@@ -87,6 +87,8 @@ export function sealJwe(plaintext: Uint8Array, options: SealOptions): Jwe {
   const direct = directKey(first.key, { row: rows[0], content, ephemeral: sharedEphemeral })
   const cek = direct ?? random.bytes(content.keyBytes)
   const allProtected = options.allProtected === true
+  // What stands in any of the recipients' headers.
+  const names = new Set<string>()
   const wrapped = recipients.map((recipient, i): JweRecipient => {
     // rows has one entry per recipient.
     const row = rows[i] as KeyManagementAlgorithm
@@ -96,10 +98,15 @@ export function sealJwe(plaintext: Uint8Array, options: SealOptions): Jwe {
     if (sharedAlg === undefined) header['alg'] = row.alg
     if (kid !== undefined) header['kid'] = kid
     if (row.mode === 'agree-wrap' && ephemeral !== undefined && ephemeral !== sharedEphemeral) header['epk'] = ephemeral.epk
-    if (direct !== undefined) return { header: Object.keys(header).length === 0 ? undefined : header, encryptedKey: none }
-    const { encryptedKey, members } = wrapFor(recipient.key, { row, cek, ephemeral, random, passwordIterations })
-    Object.assign(header, members)
-    return { header: Object.keys(header).length === 0 ? undefined : header, encryptedKey }
+    const made: Wrapped =
+      direct === undefined ? wrapFor(recipient.key, { row, cek, ephemeral, random, passwordIterations }) : { encryptedKey: none }
+    Object.assign(header, made.members)
+    let isEmpty = true
+    for (const name in header) {
+      names.add(name)
+      isEmpty = false
+    }
+    return { header: isEmpty ? undefined : header, encryptedKey: made.encryptedKey }
   })
 
   const header: JsonObject = {
@@ -119,7 +126,7 @@ export function sealJwe(plaintext: Uint8Array, options: SealOptions): Jwe {
   // What the others' headers hold was made here, so that only their names can collide.
   const isTaken = (name: string): boolean =>
     Object.hasOwn(header, name) || (unprotected !== undefined && Object.hasOwn(unprotected, name))
-  if (made.some((recipient) => recipient.header !== undefined && Object.keys(recipient.header).some(isTaken))) {
+  if (!allProtected && [...names].some(isTaken)) {
     throw new JoseError('ERR_JOSE_HEADER_INVALID', 'the header cannot be written: header-malformed')
   }
 

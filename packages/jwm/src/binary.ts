@@ -10,33 +10,16 @@ import { backend, type JoseLimits, type Jwe, type JweRecipient, joseLimits } fro
 /** Why octets are no binary serialization, or a text is not the canonical one. */
 export type BinaryCode = 'binary-malformed' | 'limit-exceeded'
 
-/** The members of a Flattened JWE as octets; headers as the octets of their JSON texts. Absent ones are missing. */
-export type JweParts = {
-  readonly protected?: Uint8Array
-  readonly unprotected?: Uint8Array
-  readonly header?: Uint8Array
-  readonly encryptedKey?: Uint8Array
-  readonly aad?: Uint8Array
-  readonly iv?: Uint8Array
-  readonly ciphertext?: Uint8Array
-  readonly tag?: Uint8Array
-}
+type Part = 'protected' | 'unprotected' | 'header' | 'encrypted_key' | 'aad' | 'iv' | 'ciphertext' | 'tag'
 
-type Part = keyof JweParts
+// The members of a Flattened JWE in the order of the octets and of the text; the position is the bit of the presence flag.
+const parts: readonly Part[] = ['protected', 'unprotected', 'header', 'encrypted_key', 'aad', 'iv', 'ciphertext', 'tag']
+// Those that are JSON objects in the text; their octets are those of the JSON.
+const jsonParts: readonly Part[] = ['unprotected', 'header']
+const [protectedAt, unprotectedAt, headerAt, keyAt, aadAt, ivAt, ciphertextAt, tagAt] = [0, 1, 2, 3, 4, 5, 6, 7] as const
 
-type PartRow = { readonly name: Part; readonly member: string; readonly isJson: boolean }
-
-// The order is that of the octets and of the text; the position is the bit of the presence flag.
-const parts: readonly PartRow[] = [
-  { name: 'protected', member: 'protected', isJson: false },
-  { name: 'unprotected', member: 'unprotected', isJson: true },
-  { name: 'header', member: 'header', isJson: true },
-  { name: 'encryptedKey', member: 'encrypted_key', isJson: false },
-  { name: 'aad', member: 'aad', isJson: false },
-  { name: 'iv', member: 'iv', isJson: false },
-  { name: 'ciphertext', member: 'ciphertext', isJson: false },
-  { name: 'tag', member: 'tag', isJson: false },
-]
+/** The octets of each member, by its position; `undefined` for one that is absent. */
+type Members = readonly (Uint8Array | undefined)[]
 
 type Form = 'whole' | 'entry' | 'body'
 
@@ -59,21 +42,21 @@ export function isBinary(bytes: Uint8Array): boolean {
 export function writeBinary(jwe: Jwe): Uint8Array {
   const [only, ...rest] = jwe.recipients
   if (only === undefined || rest.length > 0) throw new RangeError('the binary serialization holds one recipient')
-  return write('whole', { ...sharedParts(jwe), ...entryParts(only) })
+  return write('whole', membersOf(jwe, only))
 }
 
 /** The shared body, and one entry per recipient, in the order of the recipients. */
 export function writeCut(jwe: Jwe): { readonly body: Uint8Array; readonly entries: readonly Uint8Array[] } {
   return {
-    body: write('body', sharedParts(jwe)),
-    entries: jwe.recipients.map((recipient) => write('entry', recipient === undefined ? {} : entryParts(recipient))),
+    body: write('body', membersOf(jwe, undefined)),
+    entries: jwe.recipients.map((recipient) => write('entry', membersOf(undefined, recipient))),
   }
 }
 
 /** Reads the binary serialization. */
 export function readBinary(bytes: Uint8Array, limits: JoseLimits = joseLimits): Result<{ readonly jwe: Jwe }, BinaryCode> {
   const read = readForm(bytes, 'whole', limits)
-  return read.ok ? { ok: true, jwe: toJwe(read.parts, read.headers) } : read
+  return read.ok ? { ok: true, jwe: toJwe(read, read) } : read
 }
 
 /** Reads one entry and the shared body as the JWE they are together. */
@@ -85,17 +68,14 @@ export function readCut(
   const own = readForm(entry, 'entry', limits)
   if (!own.ok) return own
   const shared = readForm(body, 'body', limits)
-  if (!shared.ok) return shared
-  return { ok: true, jwe: toJwe({ ...shared.parts, ...own.parts }, { ...shared.headers, ...own.headers }) }
+  return shared.ok ? { ok: true, jwe: toJwe(shared, own) } : shared
 }
 
 /** Cuts a binary serialization into its entry and its body. */
 export function splitBinary(bytes: Uint8Array): Result<{ readonly entry: Uint8Array; readonly body: Uint8Array }, BinaryCode> {
   const read = readForm(bytes, 'whole', joseLimits)
   if (!read.ok) return read
-  const { header, encryptedKey, ...shared } = read.parts
-  const own = { ...(header === undefined ? {} : { header }), ...(encryptedKey === undefined ? {} : { encryptedKey }) }
-  return { ok: true, entry: write('entry', own), body: write('body', shared) }
+  return { ok: true, entry: write('entry', read.members), body: write('body', read.members) }
 }
 
 /** Joins an entry and a body. */
@@ -103,37 +83,49 @@ export function joinBinary(entry: Uint8Array, body: Uint8Array): Result<{ readon
   const own = readForm(entry, 'entry', joseLimits)
   if (!own.ok) return own
   const shared = readForm(body, 'body', joseLimits)
-  return shared.ok ? { ok: true, bytes: write('whole', { ...shared.parts, ...own.parts }) } : shared
+  if (!shared.ok) return shared
+  return {
+    ok: true,
+    bytes: write(
+      'whole',
+      shared.members.map((octets, i) => octets ?? own.members[i]),
+    ),
+  }
 }
 
 /** The canonical Flattened JSON text of a binary serialization. */
 export function fromBinary(bytes: Uint8Array, limits: JoseLimits = joseLimits): Result<{ readonly text: string }, BinaryCode> {
   const read = readForm(bytes, 'whole', limits)
   if (!read.ok) return read
-  const members: string[] = []
-  for (const { name, member, isJson } of parts) {
-    const octets = read.parts[name]
+  const texts: string[] = []
+  for (const [i, name] of parts.entries()) {
+    const octets = read.members[i]
     // Headers were found to be UTF-8 when they were read.
-    if (octets !== undefined) members.push(`"${member}":${isJson ? fromUtf8(octets) : `"${backend.base64url(octets)}"`}`)
+    if (octets !== undefined)
+      texts.push(`"${name}":${jsonParts.includes(name) ? fromUtf8(octets) : `"${backend.base64url(octets)}"`}`)
   }
-  return { ok: true, text: `{${members.join(',')}}` }
+  return { ok: true, text: `{${texts.join(',')}}` }
 }
 
 /** The binary serialization of a canonical Flattened JSON text; any other text is refused, also another text of the same JWE. */
 export function toBinary(text: string, limits: JoseLimits = joseLimits): Result<{ readonly bytes: Uint8Array }, BinaryCode> {
   if (text.length > limits.bytesMax) return { ok: false, code: 'limit-exceeded' }
   const malformed = { ok: false, code: 'binary-malformed' } as const
-  const found: { -readonly [P in Part]?: Uint8Array } = {}
+  const found: (Uint8Array | undefined)[] = []
   let at = 0
-  for (const { name, member, isJson } of parts) {
-    const start = `${at === 0 ? '{' : ','}"${member}":`
-    if (!text.startsWith(start, at)) continue
+  for (const name of parts) {
+    const start = `${at === 0 ? '{' : ','}"${name}":`
+    if (!text.startsWith(start, at)) {
+      found.push(undefined)
+      continue
+    }
     at += start.length
+    const isJson = jsonParts.includes(name)
     const end = isJson ? endOfObject(text, at) : text.indexOf('"', at + 1) + 1
     if (end <= at || (!isJson && text[at] !== '"')) return malformed
     const octets = isJson ? utf8(text.slice(at, end)) : backend.fromBase64url(text.slice(at + 1, end - 1))
     if (octets === undefined) return malformed
-    found[name] = octets
+    found.push(octets)
     at = end
   }
   if (at === 0 || text.slice(at) !== '}') return malformed
@@ -145,92 +137,103 @@ export function toBinary(text: string, limits: JoseLimits = joseLimits): Result<
   return back.text === text ? { ok: true, bytes } : malformed
 }
 
-function sharedParts({ protected: { text }, unprotected, aad, iv, ciphertext, tag }: Jwe): JweParts {
-  const octets = text === '' ? undefined : backend.fromBase64url(text)
-  return {
-    ...(octets === undefined ? {} : { protected: octets }),
-    ...(unprotected === undefined ? {} : { unprotected: utf8(JSON.stringify(unprotected)) }),
-    ...(aad === undefined ? {} : { aad }),
-    ...(iv.length === 0 ? {} : { iv }),
+// What all share, what one recipient has of its own, or both; absent when empty but for the ciphertext.
+function membersOf(jwe: Jwe | undefined, recipient: JweRecipient | undefined): Members {
+  const { header, encryptedKey } = recipient ?? {}
+  const own = header === undefined ? undefined : utf8(JSON.stringify(header))
+  const key = encryptedKey === undefined || encryptedKey.length === 0 ? undefined : encryptedKey
+  if (jwe === undefined) return [undefined, undefined, own, key]
+  const { protected: shared, unprotected, aad, iv, ciphertext, tag } = jwe
+  return [
+    shared.text === '' ? undefined : backend.fromBase64url(shared.text),
+    unprotected === undefined ? undefined : utf8(JSON.stringify(unprotected)),
+    own,
+    key,
+    aad,
+    iv.length === 0 ? undefined : iv,
     ciphertext,
-    ...(tag.length === 0 ? {} : { tag }),
-  }
+    tag.length === 0 ? undefined : tag,
+  ]
 }
 
-function entryParts({ header, encryptedKey }: JweRecipient): JweParts {
-  return {
-    ...(header === undefined ? {} : { header: utf8(JSON.stringify(header)) }),
-    ...(encryptedKey.length === 0 ? {} : { encryptedKey }),
-  }
-}
-
-// Written for each recipient of each message: no iterators and no views.
-function write(form: Form, given: JweParts): Uint8Array {
-  const present: Uint8Array[] = []
+// Written for each recipient of each message: no iterators and no views. Members that the form does not have are left out.
+function write(form: Form, members: Members): Uint8Array {
+  const { octet, allowed } = forms[form]
   let flags = 0
   let length = prefixBytes
-  for (let bit = 0; bit < parts.length; bit++) {
-    const octets = given[(parts[bit] as PartRow).name]
-    if (octets === undefined) continue
+  for (let bit = 0; bit < members.length; bit++) {
+    const octets = members[bit]
+    if (octets === undefined || (allowed & (1 << bit)) === 0) continue
     flags |= 1 << bit
     length += 4 + octets.length
-    present.push(octets)
   }
   const bytes = new Uint8Array(length)
   bytes[0] = magic[0]
   bytes[1] = magic[1]
   bytes[2] = magic[2]
-  bytes[3] = forms[form].octet
+  bytes[3] = octet
   bytes[4] = version
   bytes[5] = flags
   let at = prefixBytes
-  for (const { length: partBytes } of present) {
+  for (let bit = 0; bit < members.length; bit++) {
+    if ((flags & (1 << bit)) === 0) continue
+    const partBytes = (members[bit] as Uint8Array).length
     bytes[at] = partBytes >>> 24
     bytes[at + 1] = partBytes >>> 16
     bytes[at + 2] = partBytes >>> 8
     bytes[at + 3] = partBytes
     at += 4
   }
-  for (const octets of present) {
+  for (let bit = 0; bit < members.length; bit++) {
+    if ((flags & (1 << bit)) === 0) continue
+    const octets = members[bit] as Uint8Array
     bytes.set(octets, at)
     at += octets.length
   }
   return bytes
 }
 
-type HeaderPart = 'protected' | 'unprotected' | 'header'
-type Headers = { readonly [P in HeaderPart]?: JsonObject }
+type ReadForm = {
+  readonly members: Members
+  /** Of the members that are headers, by their position. */
+  readonly headers: readonly (JsonObject | undefined)[]
+}
 
-function readForm(
-  bytes: Uint8Array,
-  form: Form,
-  limits: JoseLimits,
-): Result<{ readonly parts: JweParts; readonly headers: Headers }, BinaryCode> {
+function readForm(bytes: Uint8Array, form: Form, limits: JoseLimits): Result<ReadForm, BinaryCode> {
   if (bytes.length > limits.bytesMax) return { ok: false, code: 'limit-exceeded' }
   const malformed = { ok: false, code: 'binary-malformed' } as const
   const { octet, allowed, needed } = forms[form]
   const flags = bytes[5]
   if (!isBinary(bytes) || bytes[3] !== octet || bytes[4] !== version || flags === undefined) return malformed
   if ((flags & ~allowed) !== 0 || (flags & needed) !== needed) return malformed
-  const present = parts.filter((_, bit) => (flags & (1 << bit)) !== 0)
-  const found: { -readonly [P in Part]?: Uint8Array } = {}
-  const headers: { -readonly [P in HeaderPart]?: JsonObject } = {}
-  let at = prefixBytes + 4 * present.length
-  for (const [i, { name, isJson }] of present.entries()) {
-    const length = readU32(bytes, prefixBytes + 4 * i)
+  let count = 0
+  for (let rest = flags; rest !== 0; rest &= rest - 1) count++
+  const members: (Uint8Array | undefined)[] = []
+  const headers: (JsonObject | undefined)[] = []
+  let at = prefixBytes + 4 * count
+  let lengthAt = prefixBytes
+  for (let bit = 0; bit < parts.length; bit++) {
+    const isHeader = bit <= headerAt
+    if ((flags & (1 << bit)) === 0) {
+      members.push(undefined)
+      if (isHeader) headers.push(undefined)
+      continue
+    }
+    const length = readU32(bytes, lengthAt)
+    lengthAt += 4
     // Absent when empty, but for the ciphertext of an empty message.
-    if (length === undefined || at + length > bytes.length || (length === 0 && name !== 'ciphertext')) return malformed
+    if (length === undefined || at + length > bytes.length || (length === 0 && bit !== ciphertextAt)) return malformed
     const octets = bytes.subarray(at, at + length)
-    if (name === 'protected' || name === 'unprotected' || name === 'header') {
+    if (isHeader) {
       if (length > limits.headerBytesMax) return { ok: false, code: 'limit-exceeded' }
       const header = readHeader(octets, limits)
-      if (header === undefined || (isJson && !isCompact(octets))) return malformed
-      headers[name] = header
+      if (header === undefined || (bit !== protectedAt && !isCompact(octets))) return malformed
+      headers.push(header)
     }
-    found[name] = octets
+    members.push(octets)
     at += length
   }
-  return at === bytes.length ? { ok: true, parts: found, headers } : malformed
+  return at === bytes.length ? { ok: true, members, headers } : malformed
 }
 
 // A header without members is absent (RFC 7516 §7.2.1).
@@ -266,15 +269,16 @@ function endOfObject(text: string, start: number): number {
 
 const empty = new Uint8Array(0)
 
-function toJwe(found: JweParts, headers: Headers): Jwe {
-  const text = found.protected === undefined ? '' : backend.base64url(found.protected)
+function toJwe(shared: ReadForm, own: ReadForm): Jwe {
+  const { members } = shared
+  const octets = members[protectedAt]
   return {
-    protected: { text, header: headers.protected ?? {} },
-    unprotected: headers.unprotected,
-    recipients: [{ header: headers.header, encryptedKey: found.encryptedKey ?? empty }],
-    aad: found.aad,
-    iv: found.iv ?? empty,
-    ciphertext: found.ciphertext ?? empty,
-    tag: found.tag ?? empty,
+    protected: { text: octets === undefined ? '' : backend.base64url(octets), header: shared.headers[protectedAt] ?? {} },
+    unprotected: shared.headers[unprotectedAt],
+    recipients: [{ header: own.headers[headerAt], encryptedKey: own.members[keyAt] ?? empty }],
+    aad: members[aadAt],
+    iv: members[ivAt] ?? empty,
+    ciphertext: members[ciphertextAt] ?? empty,
+    tag: members[tagAt] ?? empty,
   }
 }

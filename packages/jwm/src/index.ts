@@ -16,7 +16,6 @@ export {
   type BinaryCode,
   fromBinary,
   isBinary,
-  type JweParts,
   joinBinary,
   readBinary,
   readCut,

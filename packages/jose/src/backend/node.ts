@@ -297,9 +297,8 @@ export const backend: Backend = {
   readBase64url: read,
   importSecret: (key) => createSecretKey(key),
   // A secret is a KeyObject from importSecret or bare octets; node:crypto takes both.
-  keyWrap: (kek, key) => plain(createCipheriv(`id-aes${keyBits(kek)}-wrap`, kek as KeyObject, wrapIv).update(key)),
-  keyUnwrap: (kek, wrapped) =>
-    attempt(() => plain(createDecipheriv(`id-aes${keyBits(kek)}-wrap`, kek as KeyObject, wrapIv).update(wrapped))),
+  keyWrap: (kek, key) => plain(createCipheriv(wrapName(kek), kek as KeyObject, wrapIv).update(key)),
+  keyUnwrap: (kek, wrapped) => attempt(() => plain(createDecipheriv(wrapName(kek), kek as KeyObject, wrapIv).update(wrapped))),
   gcmSeal(key, iv, plaintext, aad) {
     const cipher = createCipheriv(gcmName(key), key as KeyObject, iv, { authTagLength: 16 })
     cipher.setAAD(aad)
@@ -334,6 +333,11 @@ export const backend: Backend = {
 
 function octetsOf(key: unknown): Uint8Array {
   return key instanceof Uint8Array ? key : plain((key as KeyObject).export())
+}
+
+function wrapName(key: unknown): string {
+  const bits = keyBits(key)
+  return bits === 256 ? 'id-aes256-wrap' : bits === 192 ? 'id-aes192-wrap' : 'id-aes128-wrap'
 }
 
 function gcmName(key: unknown): 'aes-128-gcm' | 'aes-192-gcm' | 'aes-256-gcm' {
