@@ -7,7 +7,7 @@ import { answerer, asker, capabilities, delays } from './machine.ts'
 import { messages } from './messages.ts'
 
 export type { Feature, QueryInput, QueryOutput } from './machine.ts'
-export { fitsPattern, patternsMax, protocolsMax } from './messages.ts'
+export { patternsMax, protocolsMax } from './messages.ts'
 
 /** The protocol, for an agent's list of protocols and for `start(discoverFeatures, 'asker', …)`. */
 export const discoverFeatures = defineProtocol({

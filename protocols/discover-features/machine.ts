@@ -12,7 +12,7 @@ import {
   type ThreadEvents,
 } from '@parley/kernel'
 import { assign, setup } from 'xstate'
-import type { messages } from './messages.ts'
+import { fitsPattern, type messages, protocolsMax, rolesMax } from './messages.ts'
 
 type Messages = typeof messages
 
@@ -22,9 +22,9 @@ export const delays = { answerMs: 60_000 }
 /** A protocol that the other side speaks. */
 export type Feature = { readonly uri: string; readonly roles: readonly string[] }
 
-/** Lists the own protocols that fit these patterns, or nothing at all for somebody who shall not know. */
+/** Lists the own protocols that `from` may know of; `ignore` for somebody who shall not even get an answer. */
 export const listProtocols = defineCapability<
-  { readonly from: string; readonly patterns: readonly string[] },
+  { readonly from: string },
   { readonly decision: 'answer'; readonly protocols: readonly Feature[] } | { readonly decision: 'ignore' }
 >()('listProtocols')
 
@@ -78,7 +78,7 @@ export const asker = setup({
 /** Answers a query, or says nothing. */
 export const answerer = setup({
   types: {
-    context: {} as { readonly asked: string },
+    context: {} as { readonly asked: string; readonly patterns: readonly string[] },
     events: {} as ReceivedEvents<Messages> | ResultEvents<typeof capabilities> | ThreadEvents,
     input: {} as RoleInput,
   },
@@ -88,7 +88,7 @@ export const answerer = setup({
   },
 }).createMachine({
   id: 'discover-features-answerer',
-  context: { asked: '' },
+  context: { asked: '', patterns: [] },
   initial: 'ready',
   states: {
     ready: {
@@ -96,13 +96,10 @@ export const answerer = setup({
         'received.query': {
           target: 'listing',
           actions: [
-            assign({ asked: ({ event }) => event.id }),
+            assign({ asked: ({ event }) => event.id, patterns: ({ event }) => event.body.protocols }),
             {
               type: 'call',
-              params: ({ event }) => ({
-                capability: 'listProtocols',
-                request: { from: event.from, patterns: event.body.protocols },
-              }),
+              params: ({ event }) => ({ capability: 'listProtocols', request: { from: event.from } }),
             },
           ],
         },
@@ -120,10 +117,7 @@ export const answerer = setup({
               params: ({ context, event }) => ({
                 message: 'disclose',
                 body: {
-                  protocols:
-                    event.result.decision === 'answer'
-                      ? event.result.protocols.map(({ uri, roles }) => ({ uri, roles: [...roles] }))
-                      : [],
+                  protocols: event.result.decision === 'answer' ? fitting(event.result.protocols, context.patterns) : [],
                 },
                 referentId: context.asked,
               }),
@@ -138,3 +132,8 @@ export const answerer = setup({
     silent: { type: 'final' },
   },
 })
+
+function fitting(protocols: readonly Feature[], patterns: readonly string[]): { uri: string; roles: string[] }[] {
+  const fits = protocols.filter(({ uri }) => fitsPattern(uri, patterns)).slice(0, protocolsMax)
+  return fits.map(({ uri, roles }) => ({ uri, roles: roles.slice(0, rolesMax) }))
+}

@@ -9,7 +9,7 @@ import * as z from 'zod/mini'
 export const patternsMax = 16
 /** Protocols in one answer, and roles of one protocol. */
 export const protocolsMax = 64
-const rolesMax = 16
+export const rolesMax = 16
 
 const uri = z.string().check(z.regex(/^[a-z][a-z0-9+.-]*:[!-~]{1,200}$/))
 const pattern = z.string().check(z.regex(/^[!-)+-~]{0,200}\*?$/), z.minLength(1))

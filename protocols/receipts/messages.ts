@@ -9,7 +9,8 @@ import * as z from 'zod/mini'
 /** Messages in one delivered receipt. */
 export const receiptMessagesMax = 256
 
-const messageId = z.string().check(z.regex(/^urn:uuid:[0-9a-f-]{36}$/))
+// Whatever its writer chose for an id (draft-looker-jwm-01 §3).
+const messageId = z.string().check(z.minLength(1), z.maxLength(200))
 const hash = z.string().check(z.regex(/^[A-Za-z0-9_-]{43}$/))
 
 /** These messages are durable on a device of the recipient: pairs of message id and base64url(SHA-256) of the signed payload. */
@@ -18,6 +19,7 @@ export const delivered = defineMessage({
   body: z.strictObject({
     delivered: z.array(z.tuple([messageId, hash])).check(z.minLength(1), z.maxLength(receiptMessagesMax)),
   }),
+  bytesMax: 128 * 1024,
 })
 
 /** The messages of a thread up to this one were shown to the person. */

@@ -18,6 +18,8 @@ import {
   uuidUrnFrom,
 } from '@parley/core'
 import { createRegistry, type Outgoing, type Protocol } from '@parley/kernel'
+import { receipts } from '@parley/protocols/receipts'
+import { createCalls, withBuiltIn } from './built-in.ts'
 import { createCommitter } from './commit.ts'
 import { type ConnectionStatus, createConnection } from './connection.ts'
 import { renumber } from './counters.ts'
@@ -35,6 +37,7 @@ import { type AgentLimits, agentLimits } from './limits.ts'
 import type { OutboxOptions } from './outbox.ts'
 import { createPeople, type People, readAddress } from './people.ts'
 import { newInc, stateKey } from './profile.ts'
+import { createReports } from './reports.ts'
 import type { LockCause } from './rows.ts'
 import { createRuns, type Run } from './runs.ts'
 import { createSelf } from './self.ts'
@@ -54,6 +57,10 @@ export type AgentOptions = {
   /** What this agent speaks. */
   readonly protocols: readonly Protocol[]
   readonly limits?: Partial<AgentLimits>
+  /** Whether this account is told which messages were displayed: the person's decision. Contacts are, unless it says no. */
+  readonly tellsDisplayed?: (to: Address) => boolean
+  /** Whether this account may learn that a protocol is spoken here, when it asks. By default contacts may, and others get no answer. */
+  readonly discloses?: (to: Address, protocol: string) => boolean
 }
 
 /** A message that cannot be opened or handed over yet, and what is done about it. Times are milliseconds. */
@@ -72,6 +79,8 @@ export interface Agent extends AsyncDisposable, Inbox, Omit<People, 'contact'>, 
   readonly connection: ConnectionStatus
   /** Resolves when the message is in the durable outbox. Rejects when it can never be sent. */
   send(to: string, message: Outgoing): Promise<Sent>
+  /** Tells the sender that this message, and what came before it in its thread, was shown to the person; contacts only, and if `tellsDisplayed` agrees. */
+  displayed(message: { readonly from: string; readonly id: string }): Promise<void>
   /** The handle of a message that was sent before, also by an earlier process; `undefined` when it is not known any more. */
   sent(id: string): Sent | undefined
   /** Starts a run of a protocol with a peer. */
@@ -93,9 +102,7 @@ export interface Agent extends AsyncDisposable, Inbox, Omit<People, 'contact'>, 
 export async function createAgent(options: AgentOptions): Promise<Agent> {
   const { store, transport, clock, random, telemetry = silent } = options
   const limits: AgentLimits = { ...agentLimits, ...options.limits }
-  const registry = createRegistry(options.protocols)
-  for (const { uri, kernelOnly } of registry.protocols)
-    if (kernelOnly) throw new TypeError(`protocols: ${uri} belongs to the agent itself`)
+  const registry = createRegistry(withBuiltIn(options.protocols))
   const state = await openState({ store, random, storeKeys: options.storeKeys })
   const keyring = createKeyring()
   const self = createSelf(state, keyring)
@@ -136,10 +143,11 @@ export async function createAgent(options: AgentOptions): Promise<Agent> {
     threads: () => threads,
     unlock: (tx, { owner, sid }) => inbound.unlock(tx, owner, (row) => row.cause === 'key-unknown' && row.sid === sid),
   })
+  const reports = createReports({ self, registry, random, limits, threads: () => threads, tell })
   const threads: ThreadParts = {
     registry,
     outbox,
-    call: dialBackParts.call,
+    call: createCalls({ registry, dialBack: dialBackParts.call, reports: reports.call, discloses: options.discloses }),
     recent: new Map(),
     deliver() {},
     emit: (event) => runs.notice(event),
@@ -153,6 +161,7 @@ export async function createAgent(options: AgentOptions): Promise<Agent> {
     registry,
     threads,
     dialBack: dialBackParts,
+    reports,
     wantCards: (address) => directory.want(address),
     report,
     sealed: (key) => delivery.sealed(key),
@@ -349,6 +358,12 @@ export async function createAgent(options: AgentOptions): Promise<Agent> {
       return connection.status
     },
     send: async (to, message) => send({ registry, commit, random, limits, threads, sentBook }, readAddress(to), message),
+    async displayed({ from, id }) {
+      const to = readAddress(from)
+      const isContact = state.get('conversation', to)?.contact === true
+      if (to !== self.address && isContact && options.tellsDisplayed?.(to) !== false)
+        await agent.send(to, receipts.displayed({ up_to: id }))
+    },
     sent(id) {
       const row = state.get('sent', id)
       // Rows of this table are keyed by message ids.

@@ -3,7 +3,7 @@
  * Duplicates are told by the numbers seen, not by time, so they are dropped however late they come.
  * @module
  */
-import type { Address, DeviceId } from '@parley/core'
+import type { Address, DeviceId, MessageId } from '@parley/core'
 import type { CounterRow } from './rows.ts'
 import type { Tx } from './state.ts'
 
@@ -145,23 +145,30 @@ export function eraseCounters(tx: Tx, before: number): void {
 }
 
 /** The next number of this device in a conversation, and the one before it in the thread. */
-export function allot(tx: Tx, to: Address, threadId: string | undefined): { readonly seq: number; readonly prev: number } {
+export function allot(
+  tx: Tx,
+  { to, threadId, id }: { readonly to: Address; readonly threadId?: string; readonly id: MessageId },
+): { readonly seq: number; readonly prev: number } {
   const conversation = tx.get('conversation', to)
   const seq = (conversation?.seq ?? 0) + 1
   tx.put('conversation', to, { ...conversation, seq })
   if (threadId === undefined) return { seq, prev: 0 }
-  const tail = `${to} ${threadId}`
+  const tail = tailKey(to, threadId)
   const prev = tx.get('tail', tail)?.seq ?? 0
-  tx.put('tail', tail, { seq, sent: tx.now })
+  tx.put('tail', tail, { seq, sent: tx.now, id })
   return { seq, prev }
+}
+
+/** Where the last message of this device in a thread is noted. */
+export function tailKey(to: Address, threadId: string): string {
+  return `${to} ${threadId}`
 }
 
 /** A store that is an older copy of itself took a new `inc`: its numbers begin anew, also those of what waits to be sealed. */
 export function renumber(tx: Tx): void {
   for (const [key] of tx.rows('tail')) tx.del('tail', key)
   for (const [key, row] of tx.rows('conversation')) if (row.seq > 0) tx.put('conversation', key, { ...row, seq: 0 })
-  for (const [key, row] of tx.rows('outbox'))
-    if (row.seq > 0) tx.put('outbox', key, { ...row, ...allot(tx, row.to, row.threadId) })
+  for (const [key, row] of tx.rows('outbox')) if (row.seq > 0) tx.put('outbox', key, { ...row, ...allot(tx, row) })
 }
 
 function keyOf({ from, device, inc, conversation }: Sequence): string {

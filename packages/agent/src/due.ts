@@ -6,6 +6,7 @@
 import { type Address, type Clock, limits as coreLimits, type Random, type Store } from '@parley/core'
 import { nextDeadline, type Registry } from '@parley/kernel'
 import { dialBack } from '@parley/protocols/dial-back'
+import { delivered } from '@parley/protocols/receipts'
 import { eraseSession, heldErasureDue, ownErasureDue, sessionKey } from '@parley/session'
 import { createAgenda } from './agenda.ts'
 import type { Commit } from './commit.ts'
@@ -15,7 +16,7 @@ import type { Inbound } from './inbound.ts'
 import type { AgentLimits } from './limits.ts'
 import { enqueue, type OutboxOptions } from './outbox.ts'
 import { stateKey } from './profile.ts'
-import { dueReceipts, receiptType } from './receipts.ts'
+import { dueReceipts } from './receipts.ts'
 import { eraseKept } from './resend.ts'
 import { secretTables } from './rows.ts'
 import type { Self } from './self.ts'
@@ -91,7 +92,7 @@ export function createDue(parts: DueParts): Due {
       // Names of receipts are addresses.
       else
         for (const body of dueReceipts(tx, key as Address))
-          enqueue(tx, { to: key as Address, type: receiptType, body }, parts.outbox)
+          enqueue(tx, { to: key as Address, type: delivered.type, body }, parts.outbox)
     }
     parts.inbound.expire(tx, locked)
     expireFirst(tx, parts)

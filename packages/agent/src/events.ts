@@ -18,6 +18,15 @@ export type AgentEvent =
       /** For `equivocation`: the hashes of both signed payloads. */
       readonly proof?: readonly [string, string]
     }
+  /** A contact could not deal with a message of ours, which stands in the thread: the code of its report, and its words. */
+  | {
+      readonly kind: 'reported'
+      readonly from: Address
+      readonly code: string
+      readonly comment?: string
+      readonly id: string
+      readonly threadId: string
+    }
   /** A message waits for a key, a card or an earlier message; or it was opened and waits no longer. */
   | { readonly kind: 'locked' | 'opened'; readonly from: Address; readonly cause: LockCause }
   /** A card was taken. */

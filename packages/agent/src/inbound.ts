@@ -4,8 +4,10 @@
  * @module
  */
 import { type Address, concat, limits as coreLimits, type DeviceId, type StanzaId } from '@parley/core'
-import { kernelPrefix, type Received, type Registry } from '@parley/kernel'
+import { kernelPrefix, type Received, type Registry, reportCode } from '@parley/kernel'
 import { dialBack } from '@parley/protocols/dial-back'
+import { problemReport } from '@parley/protocols/problem-report'
+import { delivered, receipts } from '@parley/protocols/receipts'
 import { confirmKey, keyType, readKeyBody, sessionKey, takeKey } from '@parley/session'
 import type { Content } from './content.ts'
 import { isKnown, isLate, isSeen, isSettled, markSeen, otherDigest, type Sequence, wasMissed } from './counters.ts'
@@ -14,7 +16,8 @@ import { noteVersion } from './directory.ts'
 import type { Keyring } from './keyring.ts'
 import type { AgentLimits } from './limits.ts'
 import { type Opening, openStanza, type Sealed } from './open.ts'
-import { addReceipt, receiptType, takeReceipt } from './receipts.ts'
+import { addReceipt, takeReceipt } from './receipts.ts'
+import type { Reports } from './reports.ts'
 import { answerAgain, askAgain, goneType, resendType, takeGone } from './resend.ts'
 import type { LockCause, LockedRow } from './rows.ts'
 import type { Self } from './self.ts'
@@ -31,6 +34,7 @@ export type InboundParts = {
   readonly registry: Registry
   readonly threads: ThreadParts
   readonly dialBack: DialBack
+  readonly reports: Pick<Reports, 'send'>
   /** After the commit: a card of this account is missing, or a newer one exists. */
   wantCards(address: Address): void
   /** After the commit: counted, and shown to the developer. Never content. */
@@ -114,7 +118,7 @@ export function createInbound(parts: InboundParts): Inbound {
   const apply = (
     tx: Tx,
     opening: Opening & { outcome: 'opened' },
-    options: { readonly patient: boolean; readonly key?: string },
+    options: { readonly patient: boolean; readonly key?: string; readonly was?: LockCause },
   ): Applied => {
     const { content, device, under } = opening
     const { from } = content
@@ -144,7 +148,12 @@ export function createInbound(parts: InboundParts): Inbound {
       return 'done'
     }
     const found = parts.registry.find(content.type)
-    if (found === undefined) return 'protocol-unknown'
+    if (found === undefined) {
+      // Once: it is looked at again at every start.
+      if (options.was !== 'protocol-unknown')
+        parts.reports.send(tx, { to: from, code: 'protocol-unknown', id: content.id, threadId: content.threadId ?? content.id })
+      return 'protocol-unknown'
+    }
     const isGap = prev > 0 && !isSeen(tx, sequence, prev)
     const lacks = isGap && !isSettled(tx, sequence, prev)
     // What was said before this device was let in never went to it: the thread begins here, without a gap.
@@ -191,8 +200,15 @@ export function createInbound(parts: InboundParts): Inbound {
       },
     }
     const stepped = stepThread(tx, told, { protocol, record, input: { kind: 'message', message, now: tx.now } })
-    if (stepped.problem !== undefined) refuse(tx, stepped.problem, from)
-    if (!isCopy) addReceipt(tx, { to: from, id: content.id, hash, dueMs: limits.receiptDelayMs, wakeAt: parts.wakeAt })
+    if (stepped.problem !== undefined) {
+      refuse(tx, stepped.problem, from)
+      const code = reportCode(stepped.problem)
+      if (code !== undefined && protocol.uri !== problemReport.uri)
+        parts.reports.send(tx, { to: from, code, id: content.id, threadId })
+    }
+    // A receipt of a person gets none of the machine.
+    if (!isCopy && protocol.uri !== receipts.uri)
+      addReceipt(tx, { to: from, id: content.id, hash, dueMs: limits.receiptDelayMs, wakeAt: parts.wakeAt })
     return 'done'
   }
 
@@ -216,7 +232,7 @@ export function createInbound(parts: InboundParts): Inbound {
       inbound.unlock(tx, from, (row) => row.cause === 'key-unknown' && row.sid === read.smk.sid)
       return
     }
-    if (type === receiptType) {
+    if (type === delivered.type) {
       takeReceipt(tx, { from, body })
       return
     }
@@ -296,7 +312,9 @@ export function createInbound(parts: InboundParts): Inbound {
       return 'refused'
     }
     const lock: Lock | undefined =
-      opening.outcome === 'locked' ? opening : lockOf(apply(tx, opening, { patient: row.deadline > tx.now, key }), row.from)
+      opening.outcome === 'locked'
+        ? opening
+        : lockOf(apply(tx, opening, { patient: row.deadline > tx.now, key, was: row.cause }), row.from)
     if (lock === undefined) {
       tx.del('locked', key)
       tx.after(() => parts.locked('opened', row.from, row.cause))

@@ -34,6 +34,8 @@ export type AgentLimits = {
   readonly idleMsMax: number
   /** Delivered receipts are gathered for this long. */
   readonly receiptDelayMs: number
+  /** Problem reports to one account in an hour. */
+  readonly reportsPerHourMax: number
   /** Cards and statements are asked for again after this long, at the next send. */
   readonly directoryMsMax: number
   /** A device's own agreement key is replaced after this long. */
@@ -58,6 +60,7 @@ export const agentLimits: AgentLimits = {
   requestTimeoutMs: 10_000,
   idleMsMax: 60_000,
   receiptDelayMs: 50,
+  reportsPerHourMax: 10,
   directoryMsMax: 3_600_000,
   agreementKeyMsMax: 7 * 86_400_000,
 }

@@ -6,7 +6,7 @@
 import { type Address, type DeviceId, type JsonObject, type MessageId, type Random, uuidUrnFrom } from '@parley/core'
 import type { Seal } from '@parley/kernel'
 import { kernelPrefix } from '@parley/kernel'
-import { allot } from './counters.ts'
+import { allot, tailKey } from './counters.ts'
 import { AgentError } from './errors.ts'
 import type { AgentLimits } from './limits.ts'
 import type { OutboxRow } from './rows.ts'
@@ -27,6 +27,8 @@ export type OutboxOptions = {
   readonly limits: AgentLimits
   readonly lifetimeMs: number
   readonly wake: () => void
+  /** False for what machines answer by themselves: nobody becomes a contact by asking. */
+  readonly makesContact?: boolean
 }
 
 /** Puts a message into the outbox and answers its id. Messages of the application are counted and their fate is kept. */
@@ -39,13 +41,22 @@ export function enqueue(tx: Tx, draft: Draft, options: OutboxOptions): MessageId
   }
   // A brand: uuidUrnFrom makes what MessageId stands for.
   const id = uuidUrnFrom(options.random.bytes(16)) as MessageId
-  const { seq, prev } = isKernel ? { seq: 0, prev: 0 } : allot(tx, draft.to, draft.threadId)
+  const after = draft.threadId === undefined ? undefined : tx.get('tail', tailKey(draft.to, draft.threadId))?.id
+  const { seq, prev } = isKernel ? { seq: 0, prev: 0 } : allot(tx, { ...draft, id })
   const row: OutboxRow = { id, ...draft, seq, prev, sent: tx.now, expiry: tx.now + lifetimeMs }
   tx.put('outbox', tx.next('outbox'), row)
   if (!isKernel) {
-    tx.put('sent', id, { to: draft.to, threadId: draft.threadId ?? id, state: 'queued', expiry: row.expiry })
+    const threadId = draft.threadId ?? id
+    tx.put('sent', id, {
+      to: draft.to,
+      threadId,
+      state: 'queued',
+      expiry: row.expiry,
+      ...(after === undefined ? {} : { after }),
+    })
     const conversation = tx.get('conversation', draft.to)
-    if (conversation?.contact !== true) tx.put('conversation', draft.to, { seq, ...conversation, contact: true })
+    if (conversation?.contact !== true && options.makesContact !== false)
+      tx.put('conversation', draft.to, { seq, ...conversation, contact: true })
   }
   tx.after(options.wake)
   return id

@@ -1,15 +1,15 @@
 /**
- * Delivered receipts of the kernel (design §7): signed, gathered for a moment, sent to contacts only. A receipt names
- * messages by id and by the hash of their signed payload; it overrules a relay's bounce.
+ * Receipts in the agent (protocols/receipts, design §7): delivered ones by itself, gathered for a moment, to contacts only;
+ * displayed ones for its application. A delivered receipt names messages by id and by the hash of their signed payload; it
+ * overrules a relay's bounce.
  * @module
  */
-import { type Address, isJsonObject, type Json, type JsonObject } from '@parley/core'
+import type { Address, Json, JsonObject } from '@parley/core'
+import { readBody } from '@parley/kernel'
+import { delivered, receiptMessagesMax } from '@parley/protocols/receipts'
+import type { SentRow } from './rows.ts'
 import { settleSent } from './sent.ts'
 import type { Tx } from './state.ts'
-
-export const receiptType = 'urn:parley:kernel:1:receipt'
-/** Messages in one receipt. */
-const receiptMessagesMax = 256
 
 /** Notes that a message reached this device. */
 export function addReceipt(
@@ -45,15 +45,26 @@ export function dueReceipts(tx: Tx, to: Address): readonly JsonObject[] {
   return bodies
 }
 
-/** Takes in a receipt: only for messages that went to its sender. */
+/** Takes in a delivered receipt: only for messages that went to its sender. */
 export function takeReceipt(tx: Tx, { from, body }: { readonly from: Address; readonly body: JsonObject }): void {
-  const list = isJsonObject(body) ? body['delivered'] : undefined
-  if (!Array.isArray(list) || list.length > receiptMessagesMax) return
-  for (const item of list as readonly Json[]) {
-    const [id, hash] = Array.isArray(item) ? (item as readonly Json[]) : []
-    if (typeof id !== 'string' || typeof hash !== 'string') continue
+  const read = readBody(delivered, body)
+  if (!read.ok) return
+  for (const [id, hash] of read.body.delivered) {
     const row = tx.get('sent', id)
     // The hash binds the receipt to what was signed; a row without one was never sealed.
     if (row?.to === from && row.hash === hash) settleSent(tx, id, { state: 'delivered' })
+  }
+}
+
+/** Takes in that `from` was shown a message and all before it in its thread. */
+export function takeDisplayed(tx: Tx, { from, upTo }: { readonly from: string; readonly upTo: string }): void {
+  const newest = tx.get('sent', upTo)
+  if (newest?.to !== from || newest.hash === undefined) return
+  let row: SentRow | undefined = newest
+  for (let id: string | undefined = upTo; id !== undefined && row !== undefined && row.state !== 'displayed'; ) {
+    // An earlier one that never got there was not shown either.
+    if (row === newest || (row.state !== 'failed' && row.state !== 'queued')) settleSent(tx, id, { state: 'displayed' })
+    id = row.after
+    row = id === undefined ? undefined : tx.get('sent', id)
   }
 }

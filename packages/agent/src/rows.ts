@@ -63,7 +63,7 @@ export type ConversationRow = {
 }
 
 /** The last message of this device in a thread. Key: `<peer> <thread id>`. */
-export type TailRow = { readonly seq: number; readonly sent?: number }
+export type TailRow = { readonly seq: number; readonly sent?: number; readonly id?: MessageId }
 
 /** Numbers seen of a sending device. Key: `<address> <device> <inc> <conversation>`. */
 export type CounterRow = {
@@ -139,7 +139,7 @@ export type StanzaRow = {
   readonly bytes: Uint8Array
 }
 
-export type SentState = 'queued' | 'accepted' | 'delivered' | 'failed'
+export type SentState = 'queued' | 'accepted' | 'delivered' | 'displayed' | 'failed'
 
 /** How a message of the application fares. Key: message id. */
 export type SentRow = {
@@ -147,6 +147,10 @@ export type SentRow = {
   readonly threadId: string
   readonly state: SentState
   readonly cause?: string
+  /** The code of a problem report of the recipient about it. */
+  readonly problem?: string
+  /** This device's message before it in the same thread. */
+  readonly after?: MessageId
   readonly expiry: number
   /** base64url(SHA-256) of the signed payload, once it is sealed. */
   readonly hash?: string

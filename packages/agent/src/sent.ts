@@ -1,5 +1,5 @@
 /**
- * What became of a sent message: queued, accepted, delivered, or failed with a cause. States only move forward, except that
+ * What became of a sent message: queued, accepted, delivered, displayed, or failed with a cause. States only move forward, except that
  * a signed receipt overrules a failure.
  * @module
  */
@@ -8,7 +8,7 @@ import { AgentError } from './errors.ts'
 import type { SentRow, SentState } from './rows.ts'
 import type { State, Tx } from './state.ts'
 
-const order: { readonly [state in SentState]: number } = { queued: 0, accepted: 1, failed: 2, delivered: 3 }
+const order: { readonly [state in SentState]: number } = { queued: 0, accepted: 1, failed: 2, delivered: 3, displayed: 4 }
 
 /** Moves a message forward; steps back are ignored. */
 export function settleSent(tx: Tx, id: string, to: { readonly state: SentState; readonly cause?: string }): void {
@@ -22,12 +22,17 @@ export function settleSent(tx: Tx, id: string, to: { readonly state: SentState; 
 export type Sent = {
   readonly id: MessageId
   readonly threadId: string
-  /** Where it stands now; `cause` says why it failed: `expired`, `bounced` with the relay's code, … */
-  status(): { readonly state: SentState; readonly cause?: string }
+  /**
+   * Where it stands now; `cause` says why it failed: `expired`, `bounced` with the relay's code, …; `problem` is the code of
+   * a problem report: it arrived, and the other side could not deal with it.
+   */
+  status(): { readonly state: SentState; readonly cause?: string; readonly problem?: string }
   /** Resolves when relays answer for it; rejects with `ERR_AGENT_SEND_FAILED` when it ends before. */
   accepted(options?: { readonly signal?: AbortSignal }): Promise<void>
   /** Resolves when a device of the recipient has it; contacts tell, others may never. */
   delivered(options?: { readonly signal?: AbortSignal }): Promise<void>
+  /** Resolves when it was shown to a person; others may never tell, so give a signal. */
+  displayed(options?: { readonly signal?: AbortSignal }): Promise<void>
 }
 
 export interface SentBook {
@@ -47,7 +52,8 @@ export function createSentBook(state: State): SentBook {
     const row = state.get('sent', waiter.id)
     // Rows are kept for the lifetime of the message; one that is gone was answered for.
     const now = row?.state ?? 'delivered'
-    if (now === 'failed') waiter.failed(sendFailed(row?.cause ?? 'unknown'))
+    if (row === undefined && waiter.until === 'displayed') waiter.failed(sendFailed('expired'))
+    else if (now === 'failed') waiter.failed(sendFailed(row?.cause ?? 'unknown'))
     else if (order[now] >= order[waiter.until]) waiter.done()
     else return false
     return true
@@ -88,10 +94,15 @@ export function createSentBook(state: State): SentBook {
       threadId,
       status() {
         const row: SentRow | undefined = state.get('sent', id)
-        return { state: row?.state ?? 'delivered', ...(row?.cause === undefined ? {} : { cause: row.cause }) }
+        return {
+          state: row?.state ?? 'delivered',
+          ...(row?.cause === undefined ? {} : { cause: row.cause }),
+          ...(row?.problem === undefined ? {} : { problem: row.problem }),
+        }
       },
       accepted: ({ signal } = {}) => wait(id, 'accepted', signal),
       delivered: ({ signal } = {}) => wait(id, 'delivered', signal),
+      displayed: ({ signal } = {}) => wait(id, 'displayed', signal),
     }),
     notice() {
       for (const waiter of waiters) if (check(waiter)) waiters.delete(waiter)

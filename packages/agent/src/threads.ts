@@ -7,6 +7,7 @@ import type { Address, JsonObject, MessageId } from '@parley/core'
 import {
   type Effect,
   nextDeadline,
+  type ProblemCode,
   type Protocol,
   type Received,
   type Registry,
@@ -45,7 +46,7 @@ export type ThreadParts = {
 
 export type Stepped = {
   readonly outcome: StepResult['outcome']
-  readonly problem?: string
+  readonly problem?: ProblemCode
   readonly record: ThreadRecord | undefined
   /** Ids of the messages that went into the outbox. */
   readonly sent: readonly MessageId[]
@@ -94,6 +95,8 @@ export function stepThread(
 ): Stepped {
   const message = input.kind === 'message' ? input.message : undefined
   const bodies = new Map<string, JsonObject>()
+  // What the application begins or says is the person's own.
+  const makesContact = input.kind === 'start' || input.kind === 'command'
   const sent: MessageId[] = []
   const first = step(protocol, record, input)
   let current = first.record
@@ -113,7 +116,7 @@ export function stepThread(
       const next = step(protocol, current, { kind: 'result', id, result: answered.result, now: tx.now })
       current = next.record
       pending.push(...next.effects)
-    } else perform(tx, parts, { effect, bodies, sent, record: current })
+    } else perform(tx, parts, { effect, bodies, sent, record: current, makesContact })
   }
   store(tx, parts, { before: record, after: current })
   return {
@@ -129,9 +132,10 @@ type Performing = {
   readonly bodies: ReadonlyMap<string, JsonObject>
   readonly sent: MessageId[]
   readonly record: ThreadRecord | undefined
+  readonly makesContact: boolean
 }
 
-function perform(tx: Tx, parts: ThreadParts, { effect, bodies, sent, record }: Performing): void {
+function perform(tx: Tx, parts: ThreadParts, { effect, bodies, sent, record, makesContact }: Performing): void {
   switch (effect.kind) {
     case 'send': {
       const body = effect.body ?? (effect.bodyFrom === undefined ? undefined : bodies.get(effect.bodyFrom))
@@ -147,7 +151,7 @@ function perform(tx: Tx, parts: ThreadParts, { effect, bodies, sent, record }: P
         ...(devices === undefined ? {} : { devices }),
         ...(seal === undefined ? {} : { seal }),
       }
-      sent.push(enqueue(tx, draft, parts.outbox))
+      sent.push(enqueue(tx, draft, { ...parts.outbox, makesContact }))
       return
     }
     case 'deliver':

@@ -1,4 +1,4 @@
-import type { Address, DeviceId } from '@parley/core'
+import type { Address, DeviceId, MessageId } from '@parley/core'
 import { createMemoryStore, createSimRandom } from '@parley/core/sim'
 import { beforeEach, describe, expect, it } from 'vitest'
 import {
@@ -17,6 +17,7 @@ import {
 } from '../src/counters.ts'
 import { openState, type State, type Tx } from '../src/state.ts'
 
+const id = 'urn:uuid:00000000-0000-4000-8000-000000000001' as MessageId
 const sequence: Sequence = {
   from: 'alice@a.test' as Address,
   device: 'device' as DeviceId,
@@ -133,7 +134,7 @@ describe('contents', () => {
 
   it('are forgotten with their numbers when nothing under them can come any more', () => {
     mark(1)
-    run((tx) => allot(tx, bob, 't'))
+    run((tx) => allot(tx, { to: bob, threadId: 't', id }))
     run((tx) => eraseCounters(tx, -1))
     expect([state.size('counter'), state.size('digest'), state.size('tail')]).toEqual([1, 1, 1])
     run((tx) => eraseCounters(tx, 0))
@@ -142,7 +143,8 @@ describe('contents', () => {
 })
 
 describe('own numbers', () => {
-  const next = (thread?: string): unknown => run((tx) => allot(tx, bob, thread))
+  const next = (thread?: string): unknown =>
+    run((tx) => allot(tx, { to: bob, id, ...(thread === undefined ? {} : { threadId: thread }) }))
 
   it('count in a conversation, and name the one before in the thread', () => {
     expect([next('t'), next('u'), next('t'), next(), next('u')]).toEqual([
@@ -158,9 +160,9 @@ describe('own numbers', () => {
     for (let i = 0; i < 3; i++) next('t')
     run((tx) => {
       const row = { to: bob, threadId: 't' }
-      tx.put('outbox', '1', { ...row, ...allot(tx, bob, 't') } as never)
+      tx.put('outbox', '1', { ...row, ...allot(tx, { to: bob, threadId: 't', id }) } as never)
       tx.put('outbox', '2', { to: bob, seq: 0, prev: 0 } as never)
-      tx.put('outbox', '3', { ...row, ...allot(tx, bob, 't') } as never)
+      tx.put('outbox', '3', { ...row, ...allot(tx, { to: bob, threadId: 't', id }) } as never)
       renumber(tx)
     })
     expect([...state.rows('outbox')].map(([, { seq, prev }]) => [seq, prev])).toEqual([

@@ -199,6 +199,7 @@ export function receiver(of: Person, changes: Partial<AgentLimits> = {}): Receiv
     registry,
     threads,
     dialBack,
+    reports: { send: (_, problem) => reports.push(`told ${problem.code} ${problem.to}`) },
     wantCards: (address) => wanted.push(address),
     report: (code, from, proof) => {
       reports.push(`${code} ${from}`)

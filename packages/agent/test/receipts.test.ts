@@ -1,7 +1,8 @@
-import type { Address, JsonObject } from '@parley/core'
+import type { Address, JsonObject, MessageId } from '@parley/core'
 import { createMemoryStore, createSimRandom } from '@parley/core/sim'
 import { beforeEach, describe, expect, it } from 'vitest'
-import { addReceipt, dueReceipts, takeReceipt } from '../src/receipts.ts'
+import { addReceipt, dueReceipts, takeDisplayed, takeReceipt } from '../src/receipts.ts'
+import type { SentRow } from '../src/rows.ts'
 import { openState, type State, type Tx } from '../src/state.ts'
 
 const bob = 'bob@b.test' as Address
@@ -51,32 +52,88 @@ describe('receipts to send', () => {
   })
 })
 
-describe('a receipt that comes', () => {
-  const put = (id: string, hash?: string): void =>
-    run((tx) =>
-      tx.put('sent', id, { to: bob, threadId: id, state: 'accepted', expiry: 1, ...(hash === undefined ? {} : { hash }) }),
-    )
+const put = (id: string, row: Partial<SentRow> = {}): void =>
+  run((tx) => tx.put('sent', id, { to: bob, threadId: 't', state: 'accepted', expiry: 1, ...row }))
+const stateOf = (id: string): string | undefined => state.get('sent', id)?.state
+
+describe('a delivered receipt that comes', () => {
+  const [hash, other] = ['h'.repeat(43), 'o'.repeat(43)]
   const take = (body: JsonObject, from = bob): void => run((tx) => takeReceipt(tx, { from, body }))
-  const stateOf = (id: string): string | undefined => state.get('sent', id)?.state
 
   it('settles the messages it names', () => {
-    put('one', 'h')
-    put('two', 'h')
-    take({ delivered: [['one', 'h'], 7, [], ['three', 'h'], [1, 'h']] })
+    put('one', { hash })
+    put('two', { hash })
+    take({
+      delivered: [
+        ['one', hash],
+        ['three', hash],
+      ],
+    })
     expect([stateOf('one'), stateOf('two')]).toEqual(['delivered', 'accepted'])
   })
 
   it('settles nothing with another hash, from another account, or before the message was sealed', () => {
-    put('one', 'h')
+    put('one', { hash })
     put('two')
-    take({ delivered: [['one', 'x'], ['two', 'undefined'], ['two']] })
-    take({ delivered: [['one', 'h']] }, 'mallory@m.test' as Address)
+    take({
+      delivered: [
+        ['one', other],
+        ['two', hash],
+      ],
+    })
+    take({ delivered: [['one', hash]] }, 'mallory@m.test' as Address)
     expect([stateOf('one'), stateOf('two')]).toEqual(['accepted', 'accepted'])
   })
 
   it('is ignored when it is none', () => {
-    put('one', 'h')
-    for (const body of [{}, { delivered: 'one' }, { delivered: Array(257).fill(['one', 'h']) as never }]) take(body)
+    put('one', { hash })
+    const pair = ['one', hash]
+    const bodies = [
+      {},
+      { delivered: 'one' },
+      { delivered: [pair, 7] },
+      { delivered: [pair], more: 1 },
+      { delivered: Array(257).fill(pair) },
+    ]
+    for (const body of bodies) take(body as JsonObject)
     expect(stateOf('one')).toBe('accepted')
+  })
+})
+
+describe('a displayed receipt that comes', () => {
+  const hash = 'h'.repeat(43)
+  const id = (text: string): MessageId => text as MessageId
+  const take = (upTo: string, from: string = bob): void => run((tx) => takeDisplayed(tx, { from, upTo }))
+  const states = (): readonly unknown[] => ['one', 'two', 'three', 'four'].map(stateOf)
+
+  beforeEach(() => {
+    put('one', { hash, state: 'delivered' })
+    put('two', { hash, after: id('one'), state: 'failed', cause: 'bounced' })
+    put('three', { hash, after: id('two') })
+    put('four', { hash, after: id('three') })
+  })
+
+  it('settles its message and those before it in the thread, but none that failed', () => {
+    take('three')
+    expect(states()).toEqual(['displayed', 'failed', 'displayed', 'accepted'])
+  })
+
+  it('overrules the failure of the message that it names', () => {
+    take('two')
+    expect(states()).toEqual(['displayed', 'displayed', 'accepted', 'accepted'])
+  })
+
+  it('never moves anything back', () => {
+    take('four')
+    take('one')
+    expect(states()).toEqual(['displayed', 'failed', 'displayed', 'displayed'])
+  })
+
+  it('settles nothing for somebody else, for an unknown message, or before the message was sealed', () => {
+    put('five', { after: id('four') })
+    take('four', 'mallory@m.test')
+    take('six')
+    take('five')
+    expect([...states(), stateOf('five')]).toEqual(['delivered', 'failed', 'accepted', 'accepted', 'accepted'])
   })
 })

@@ -4,7 +4,15 @@
  * @module
  */
 
-import { type Agent, type AgentLimits, createAgent, type Message, makeAccount, makeLinkedDevice } from '@parley/agent'
+import {
+  type Agent,
+  type AgentLimits,
+  type AgentOptions,
+  createAgent,
+  type Message,
+  makeAccount,
+  makeLinkedDevice,
+} from '@parley/agent'
 import { type Address, assert, domainOf, parseAddress, type Store, type Transport, toDomain } from '@parley/core'
 import {
   createSchedule,
@@ -33,6 +41,8 @@ export type WorldOptions = {
   /** By default chat alone. */
   readonly protocols?: readonly Protocol[]
   readonly agentLimits?: Partial<AgentLimits>
+  /** What one account's devices do otherwise than all. */
+  readonly agentOptions?: (address: Address) => Partial<Pick<AgentOptions, 'protocols' | 'tellsDisplayed' | 'discloses'>>
   readonly relayLimits?: Partial<RelayLimits>
   /** Puts something between a process and its store: a bug to plant, a probe. */
   readonly wrapStore?: (name: string, store: Store) => Store
@@ -299,6 +309,7 @@ export function createWorld(options: WorldOptions): World {
           random: draws,
           protocols,
           ...(options.agentLimits === undefined ? {} : { limits: options.agentLimits }),
+          ...options.agentOptions?.(address),
         })
         if (life !== mine) return
         agent = started

@@ -3,8 +3,9 @@ import { readBody } from '@parley/kernel'
 import { describe, expect, test } from 'vitest'
 import { createExchange, party } from '../../test/exchange.ts'
 import { explore } from '../../test/graph.ts'
-import { discoverFeatures, fitsPattern, patternsMax, protocolsMax } from '../index.ts'
+import { discoverFeatures, patternsMax, protocolsMax } from '../index.ts'
 import { delays } from '../machine.ts'
+import { fitsPattern } from '../messages.ts'
 import vectors from './vectors.json' with { type: 'json' }
 
 const threadId = 'urn:uuid:00000000-0000-4000-8000-000000000001'
@@ -84,8 +85,11 @@ describe('two parties', () => {
       random: createSimRandom(seed),
       loss: options.loss ?? 0,
       answer(_, { request }) {
-        expect(request).toEqual({ from: alice.address, patterns: ['urn:parley:*'] })
-        const decision = options.willing === false ? { decision: 'ignore' } : { decision: 'answer', protocols: spoken }
+        expect(request).toEqual({ from: alice.address })
+        const decision =
+          options.willing === false
+            ? { decision: 'ignore' }
+            : { decision: 'answer', protocols: [...spoken, { uri: 'urn:other:1', roles: ['any'] }] }
         return { result: decision as never }
       },
     })

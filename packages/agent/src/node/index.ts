@@ -20,7 +20,9 @@ import { AgentError } from '../errors.ts'
 import { hasProfile, makeAccount, makeLinkedDevice } from '../set-up.ts'
 import { openState } from '../state.ts'
 
-export type OpenAgentOptions = Partial<Pick<AgentOptions, 'telemetry' | 'limits' | 'clock' | 'random'>> & {
+export type OpenAgentOptions = Partial<
+  Pick<AgentOptions, 'telemetry' | 'limits' | 'clock' | 'random' | 'tellsDisplayed' | 'discloses'>
+> & {
   /** The profile's folder; made with mode 0700. */
   readonly home: string
   readonly protocols: readonly Protocol[]
@@ -34,7 +36,7 @@ export type OpenAgentOptions = Partial<Pick<AgentOptions, 'telemetry' | 'limits'
 
 /** Opens the agent of a profile folder; with `address` and `relay` makes the account first if there is none. */
 export async function openAgent(options: OpenAgentOptions): Promise<Agent> {
-  const { home, protocols, clock = systemClock, random = systemRandom, telemetry, limits } = options
+  const { home, protocols, clock = systemClock, random = systemRandom, telemetry, limits, tellsDisplayed, discloses } = options
   const relay = options.relay === undefined ? undefined : checkRelayUrl(options.relay)
   const address = options.address === undefined ? undefined : parseAddress(options.address)
   if ((address === undefined || relay === undefined) && !existsSync(home)) throw profileAbsent()
@@ -53,6 +55,8 @@ export async function openAgent(options: OpenAgentOptions): Promise<Agent> {
       protocols,
       ...(telemetry === undefined ? {} : { telemetry }),
       ...(limits === undefined ? {} : { limits }),
+      ...(tellsDisplayed === undefined ? {} : { tellsDisplayed }),
+      ...(discloses === undefined ? {} : { discloses }),
     })
   } catch (error) {
     await store.close().catch(() => {})
