@@ -9,7 +9,7 @@ const open = (name) => openAgent({ home: join(folder, name), address: `${name}@a
 const [alice, bob] = await Promise.all([open('alice'), open('bob')])
 
 // A new account can be written to when its relay has it.
-await Promise.all([alice, bob].map(ready))
+await Promise.all([alice.connected(), bob.connected()])
 // Links carry the key's thumbprint: with them nobody has to trust the relay's word on who is who.
 await Promise.all([alice.addContact(bob.link), bob.addContact(alice.link)])
 
@@ -34,11 +34,3 @@ console.log('alice knows that bob has it')
 stop.abort()
 await answering.catch(() => {})
 await Promise.all([alice.close(), bob.close()])
-
-function ready(agent) {
-  return new Promise((done) => {
-    const look = () => agent.connection.state === 'ready' && done()
-    agent.watch(look)
-    look()
-  })
-}

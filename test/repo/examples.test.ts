@@ -1,4 +1,4 @@
-import { mkdirSync } from 'node:fs'
+import { mkdirSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, it } from 'vitest'
 import { blocksOf, pages, sdkExample, withFolder } from './examples.ts'
@@ -77,15 +77,19 @@ it('the example of the README runs', { timeout: 120_000 }, async () => {
   }
 })
 
-it('two agents talk in examples/01-two-agents', { timeout: 120_000 }, async () => {
-  const relay = await startRelay()
-  try {
-    await withFolder({}, async (folder) => {
-      const said = await output('node', [join(root, 'examples/01-two-agents/main.js'), relay.url, folder], { cwd: folder })
-      const [, , printed] = /prints\n\n(```)\n([\s\S]*?)```/.exec(read('examples/01-two-agents/README.md')) ?? []
-      expect(said).toBe(printed)
-    })
-  } finally {
-    await relay.close()
-  }
-})
+it.each(readdirSync(join(root, 'examples')).map((name) => `examples/${name}`))(
+  '%s runs, and prints what its page says',
+  { timeout: 120_000 },
+  async (example) => {
+    const relay = await startRelay()
+    try {
+      await withFolder({}, async (folder) => {
+        const said = await output('node', [join(root, example, 'main.js'), relay.url, folder], { cwd: folder })
+        const [, printed] = /prints\n\n```\n([\s\S]*?)```/.exec(read(`${example}/README.md`)) ?? []
+        expect(said).toBe(printed)
+      })
+    } finally {
+      await relay.close()
+    }
+  },
+)
