@@ -46,6 +46,7 @@ import { createSentBook, type Sent } from './sent.ts'
 import { openState, type Tx } from './state.ts'
 import type { ThreadParts } from './threads.ts'
 
+/** The ports of an agent, what it speaks, and what its person decides. */
 export type AgentOptions = {
   readonly store: Store
   /** 32 octets each, kept outside the store: secrets are sealed under the first and opened with any. */
@@ -87,14 +88,17 @@ export interface Agent extends AsyncDisposable, Inbox, Omit<People, 'contact'>, 
   start(protocol: Protocol, role: string, options: { readonly peer: string; readonly input?: unknown }): Promise<Run>
   /** Every run of a protocol that this agent knows, also those of earlier processes and those that a message began; ended ones until they are forgotten. */
   runs(protocol: Protocol): readonly Run[]
+  /** Tells the listener what happens; call what it answers to stop. */
   watch(listener: (event: AgentEvent) => void): () => void
   /** Resolves when the relay has let this device in; rejects when it refuses for good. */
   connected(options?: { readonly signal?: AbortSignal }): Promise<void>
+  /** Messages that cannot be opened or handed over yet. */
   locked(): readonly LockedMessage[]
   /** A row that a handler wrote through `message.commit`. */
   appRow(key: string): Uint8Array | undefined
   /** Resolves when everything in the outbox was answered for by a relay. */
   drained(options?: { readonly signal?: AbortSignal }): Promise<void>
+  /** Writes out what is under way, closes the connection and the store. What waits in the outbox goes on at the next start. */
   close(): Promise<void>
 }
 

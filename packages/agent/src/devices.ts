@@ -22,10 +22,13 @@ export type Device = {
 
 /** The calls of an agent that are about its own devices. */
 export interface Devices {
+  /** The devices of the own card, removed ones too. */
   devices(): readonly Device[]
   /** The line that an admin device approves. */
   readonly deviceLine: string
+  /** Lets in the device of this line; admin devices only. Compare the line with what the device shows. */
   approveDevice(line: string): Promise<void>
+  /** Puts a device away: `retired`, or `compromised` when it is in wrong hands; admin devices only. */
   removeDevice(id: string, reason: RemovalReason): Promise<void>
 }
 

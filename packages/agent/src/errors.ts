@@ -4,6 +4,7 @@
  */
 import { MessagingError, type MessagingErrorOptions } from '@parley/core'
 
+/** Codes of an `AgentError`; docs/errors.md explains each. */
 export type AgentErrorCode =
   | 'ERR_AGENT_CLOSED'
   | 'ERR_AGENT_PROFILE_ABSENT'

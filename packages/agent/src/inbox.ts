@@ -42,17 +42,21 @@ export type AppOp =
   | { readonly type: 'put'; readonly key: string; readonly value: Uint8Array }
   | { readonly type: 'del'; readonly key: string }
 
+/** How `handle` works. */
 export type HandleOptions = {
   /** Messages handled at the same time. */
   readonly concurrency?: number
   readonly signal?: AbortSignal
 }
 
+/** The calls of an agent that are about received messages. */
 export interface Inbox {
+  /** Messages of one type, or of every type, as they come. Asking for the next, or leaving the loop, marks the last as handled, unless it was rejected. */
   messages<M extends AnyMessage>(
     type: M,
     options?: { readonly signal?: AbortSignal },
   ): AsyncIterableIterator<Message<BodyOutput<M>>>
+  /** Messages of every type. */
   messages(type?: undefined, options?: { readonly signal?: AbortSignal }): AsyncIterableIterator<Message>
   /** Resolves when `signal` aborts or the agent closes. */
   handle<M extends AnyMessage>(

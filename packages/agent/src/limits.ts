@@ -3,6 +3,7 @@
  * @module
  */
 
+/** The limits of an agent, each with a name. Times are milliseconds. */
 export type AgentLimits = {
   /** Messages in the outbox that no relay has accepted yet; `send` refuses more. */
   readonly outboxMessagesMax: number
@@ -42,6 +43,7 @@ export type AgentLimits = {
   readonly agreementKeyMsMax: number
 }
 
+/** The limits of an agent that is given no others. */
 export const agentLimits: AgentLimits = {
   outboxMessagesMax: 10_000,
   messageBytesMax: 256 * 1024,

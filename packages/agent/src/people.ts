@@ -19,9 +19,13 @@ export type Contact = {
   readonly held?: string
 }
 
+/** The calls of an agent that are about other people. */
 export interface People {
+  /** What is known of an account. */
   contact(address: Address): Contact
+  /** Whom the person wrote to or added. */
   contacts(): readonly Contact[]
+  /** Adds somebody by address or by link; with a link nobody has to trust the relay's word on who it is. */
   addContact(link: string): Promise<Contact>
   /** The safety number with an account; fetches its card when it is not known. */
   safetyNumber(address: string): Promise<{ readonly number: string; readonly verified: boolean }>

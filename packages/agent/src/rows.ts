@@ -139,6 +139,7 @@ export type StanzaRow = {
   readonly bytes: Uint8Array
 }
 
+/** Where a sent message stands. */
 export type SentState = 'queued' | 'accepted' | 'delivered' | 'displayed' | 'failed'
 
 /** How a message of the application fares. Key: message id. */
@@ -174,6 +175,7 @@ export type InboxRow = {
   readonly parked?: string
 }
 
+/** Why a message waits: for a key, a card, the person's decision on keys, a protocol, or an earlier message. */
 export type LockCause = 'key-unknown' | 'card-unknown' | 'card-outdated' | 'trust-held' | 'protocol-unknown' | 'order'
 
 /** A stanza that cannot be opened, or handed over, yet. Key: sortable number. */

@@ -10,6 +10,7 @@ import { AgentError } from './errors.ts'
 import type { State } from './state.ts'
 import { stepThread, type ThreadEvent, type ThreadParts } from './threads.ts'
 
+/** Where a run stands: `value` names the state of its machine, `output` what it left, `problem` why it failed. */
 export type RunState = {
   readonly status: ThreadRecord['status']
   readonly value: Json
@@ -22,6 +23,7 @@ export type Run = {
   readonly threadId: ThreadId
   readonly role: string
   readonly peer: Address
+  /** Where it stands now. */
   state(): RunState
   /** Gives the machine an event of its own; resolves when the step is durable, rejects when the machine does not take it now. */
   tell(event: { readonly type: string } & JsonObject): Promise<void>

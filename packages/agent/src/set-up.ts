@@ -6,6 +6,7 @@ import type { Address, Clock, Random, Store } from '@parley/core'
 import { createAccount, createLinkedDevice } from './profile.ts'
 import { openState, type Tx } from './state.ts'
 
+/** What a new profile is made of. */
 export type SetUp = {
   readonly store: Store
   readonly storeKeys: readonly Uint8Array[]

@@ -4,6 +4,7 @@
  */
 import { MessagingError } from '@parley/core'
 
+/** Codes of a `KernelError`; docs/errors.md explains each. */
 export type KernelErrorCode = 'ERR_KERNEL_BODY_INVALID' | 'ERR_KERNEL_BODY_TOO_LARGE' | 'ERR_KERNEL_SCHEMA_ASYNCHRONOUS'
 
 /** Thrown where a message is made from a body that its own schema refuses. */

@@ -65,6 +65,7 @@ export type Capability<Name extends string = string, Request = unknown, Outcome 
   readonly name: Name
   readonly '~types'?: { readonly request: Request; readonly result: Outcome }
 }
+/** The capabilities that a protocol's machines may call. */
 export type Capabilities = readonly Capability[]
 
 /** Declares a capability with the types of its request and its result, both plain JSON without secrets. */

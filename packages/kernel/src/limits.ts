@@ -31,12 +31,14 @@ export type KernelLimits = {
 /** A message's body as JSON text, unless its definition says otherwise. */
 export const bodyBytesMax = 64 * 1024
 
+/** The limits of threads whose protocol sets no others. */
 export const threadLimits: ThreadLimits = {
   threadMessagesMax: 1000,
   threadLifetimeMs: limits.lifetimeMs,
   threadRetentionMs: limits.clockToleranceMs,
 }
 
+/** The limits that hold for every protocol. */
 export const kernelLimits: KernelLimits = {
   stateCharsMax: 64 * 1024,
   effectsMax: 64,

@@ -19,6 +19,7 @@ export type Outgoing = {
   readonly threadId?: string
 }
 
+/** What a new message belongs to. */
 export type OutgoingOptions = { readonly referentId?: string; readonly threadId?: string }
 
 /** A kind of message. Call it with a body to make one; it throws a `KernelError` when the schema refuses the body. */
@@ -33,6 +34,7 @@ export type MessageDefinition<Schema extends StandardSchemaV1 = StandardSchemaV1
   readonly secret: Secret
 }
 
+/** A message definition whatever its body. */
 // biome-ignore lint/suspicious/noExplicitAny: only `any` accepts definitions of every body type here.
 export type AnyMessage = MessageDefinition<StandardSchemaV1<any, any>>
 /** The messages of a protocol by the names that its machines use. */

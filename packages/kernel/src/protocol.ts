@@ -14,6 +14,7 @@ import type { Deadline, StoredState } from './thread.ts'
 /** Prefix of the message types that only the framework itself sends and reads. */
 export const kernelPrefix = 'urn:parley:kernel:'
 
+/** One side of a protocol: its machine, and the messages that concern it. */
 export type Role<Names extends string = string, Machine extends AnyStateMachine = AnyStateMachine> = {
   readonly machine: Machine
   /** Messages that open a thread in this role. */
@@ -23,6 +24,7 @@ export type Role<Names extends string = string, Machine extends AnyStateMachine 
   /** Messages of other own devices that this role follows, as the event `copied.<name>`; other copies are ignored. */
   readonly copies?: readonly Names[]
 }
+/** The roles of a protocol by their names. */
 export type Roles<Names extends string = string> = { readonly [role: string]: Role<Names> }
 
 /** What a migration reads and gives: the stored state of one thread, and its deadlines. */
@@ -38,11 +40,14 @@ export type Migration = {
   readonly name: string
   readonly from: number
   readonly role: string
+  /** Gives the state as the next version has it; one that throws ends the thread. */
   migrate(stored: Migrating): Migrating
 }
 
+/** The limits of a protocol's threads and the named delays of its machines. */
 export type ProtocolLimits = ThreadLimits & { readonly delays: { readonly [name: string]: number } }
 
+/** A protocol as `defineProtocol` made and checked it. */
 export type Protocol<M extends Messages = Messages, R extends Roles = Roles> = {
   readonly uri: string
   /** Version of the machines; a stored thread of another version is migrated or ended. */

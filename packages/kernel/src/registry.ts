@@ -14,6 +14,7 @@ export type Sending = {
   readonly event: { readonly type: string } & JsonObject
 }
 
+/** Finds protocols; see `createRegistry`. */
 export type Registry = {
   readonly protocols: readonly Protocol[]
   /** The protocol of that URI. */

@@ -12,6 +12,7 @@ import { messageName, messageNamed, type Protocol, type Role, roleNamed } from '
 import { bounded, isEndless, migrate, persist, restore } from './restore.ts'
 import type { Deadline, Received, ThreadRecord } from './thread.ts'
 
+/** What may happen to a thread. `now` is wall-clock milliseconds. */
 export type StepInput =
   /** Opens a thread here. */
   | {
@@ -34,6 +35,7 @@ export type StepInput =
   /** A call has its result. */
   | { readonly kind: 'result'; readonly id: string; readonly result: JsonObject; readonly now: number }
 
+/** What came of a step. */
 export type StepResult = {
   /** What to store; `undefined` when there is nothing, or nothing any more. */
   readonly record: ThreadRecord | undefined

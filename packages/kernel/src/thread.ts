@@ -19,6 +19,7 @@ export type StoredState = {
   readonly historyValue?: Json
 }
 
+/** One run of a protocol role with one peer: all that is stored of it, plain JSON. */
 export type ThreadRecord = {
   /** URI of the protocol. */
   readonly protocol: string

@@ -10,11 +10,13 @@ import { type Agent, type AgentOptions, createAgent } from '../agent.ts'
 import { AgentError } from '../errors.ts'
 import { hasProfile, makeAccount } from '../set-up.ts'
 
+/** Where the profile is, its store keys, and what is spoken. */
 export type OpenBrowserAgentOptions = Pick<AgentOptions, 'protocols' | 'storeKeys' | 'telemetry' | 'limits'> & {
   /** Name of the database. */
   readonly name: string
   readonly address?: string
   readonly relay?: string
+  /** Called once, when an account is made: show it to the person, it is stored nowhere. */
   readonly onRecoveryKey?: (recoveryKey: string) => void
 }
 

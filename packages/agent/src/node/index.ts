@@ -20,6 +20,7 @@ import { AgentError } from '../errors.ts'
 import { hasProfile, makeAccount, makeLinkedDevice } from '../set-up.ts'
 import { openState } from '../state.ts'
 
+/** Where the profile is, what is spoken, and what is otherwise than usual. */
 export type OpenAgentOptions = Partial<
   Pick<AgentOptions, 'telemetry' | 'limits' | 'clock' | 'random' | 'tellsDisplayed' | 'discloses'>
 > & {
