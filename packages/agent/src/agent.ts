@@ -139,7 +139,13 @@ export async function createAgent(options: AgentOptions): Promise<Agent> {
   const sentBook = createSentBook(state)
   const inbox = createInbox({ state, commit, report })
   const runs = createRuns({ state, commit, registry, threads: () => threads, listenerFailed })
-  const outbox: OutboxOptions = { random, limits, lifetimeMs: coreLimits.lifetimeMs, wake: () => delivery.wake() }
+  const outbox: OutboxOptions = {
+    random,
+    limits,
+    lifetimeMs: coreLimits.lifetimeMs,
+    waiting: () => delivery.waiting(),
+    added: (tx, key, to) => delivery.added(tx, key, to),
+  }
   const dialBackParts = createDialBack({
     self,
     keyring,
@@ -341,6 +347,8 @@ export async function createAgent(options: AgentOptions): Promise<Agent> {
 
   async function close(): Promise<void> {
     const error = new AgentError('ERR_AGENT_CLOSED', 'the agent is closed')
+    // A handler that never ends must not keep the process: its message is handed over again.
+    await within(inbox.stop(), limits.handlersMsMax)
     inbox.close()
     directory.close()
     await delivery.close()
@@ -350,6 +358,16 @@ export async function createAgent(options: AgentOptions): Promise<Agent> {
     sentBook.close(error)
     runs.close(error)
     await store.close()
+  }
+
+  function within(work: Promise<void>, ms: number): Promise<void> {
+    return new Promise((done) => {
+      const cancel = clock.at(clock.monotonic() + ms, done)
+      void work.then(() => {
+        cancel()
+        done()
+      })
+    })
   }
 
   const agent: Agent = {

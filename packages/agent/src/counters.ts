@@ -16,8 +16,9 @@ export type Sequence = {
   readonly conversation: Address
 }
 
-/** Signed payloads of a sequence that are remembered, so that two under one number are told from a repetition. */
-const digestsMax = 256
+/** Signed payloads are remembered in runs of so many numbers, and so many runs, so that two under one number are told from a repetition. */
+const runLength = 32
+const runsMax = 8
 /** Threads of a sequence that went on without a message. */
 const brokenMax = 64
 
@@ -69,7 +70,7 @@ export type Noted = {
 export function markSeen(tx: Tx, sequence: Sequence, noted: Noted): void {
   const { seq, holesMax, missed, threadId } = noted
   const key = keyOf(sequence)
-  tx.put('digest', `${key} ${seq % digestsMax}`, { seq, hash: noted.hash })
+  noteDigest(tx, key, noted)
   let row: CounterRow = { ...(tx.get('counter', key) ?? { max: 0, holes: [] }), last: tx.now }
   if (noted.begins === true) row = { ...row, first: seq }
   if (row.missed?.includes(seq) === true) row = { ...row, missed: row.missed.filter((number) => number !== seq) }
@@ -102,8 +103,19 @@ export function otherDigest(
   sequence: Sequence,
   { seq, hash }: { readonly seq: number; readonly hash: string },
 ): string | undefined {
-  const row = tx.get('digest', `${keyOf(sequence)} ${seq % digestsMax}`)
-  return row?.seq === seq && row.hash !== hash ? row.hash : undefined
+  const run = Math.floor(seq / runLength)
+  const row = tx.get('digest', `${keyOf(sequence)} ${run % runsMax}`)
+  const before = row?.run === run ? row.hashes[seq] : undefined
+  return before === hash ? undefined : before
+}
+
+function noteDigest(tx: Tx, key: string, { seq, hash }: { readonly seq: number; readonly hash: string }): void {
+  const run = Math.floor(seq / runLength)
+  const slot = `${key} ${run % runsMax}`
+  const row = tx.get('digest', slot)
+  // What is older than all that is remembered stays forgotten.
+  if (row !== undefined && row.run > run) return
+  tx.put('digest', slot, { run, hashes: { ...(row?.run === run ? row.hashes : {}), [seq]: hash } })
 }
 
 /** The newest numbers up to `seq` that did not come and were not asked for yet; they count as asked for now. */
@@ -138,7 +150,7 @@ export function eraseCounters(tx: Tx, before: number): void {
   for (const [key, { last }] of tx.rows('counter')) {
     if (last === undefined || last > before) continue
     tx.del('counter', key)
-    for (let slot = 0; slot < digestsMax; slot++)
+    for (let slot = 0; slot < runsMax; slot++)
       if (tx.get('digest', `${key} ${slot}`) !== undefined) tx.del('digest', `${key} ${slot}`)
   }
   for (const [key, { sent }] of tx.rows('tail')) if (sent !== undefined && sent <= before) tx.del('tail', key)

@@ -12,7 +12,7 @@ import { AgentError } from './errors.ts'
 import type { Inbound } from './inbound.ts'
 import type { Keyring } from './keyring.ts'
 import type { AgentLimits } from './limits.ts'
-import { keep } from './resend.ts'
+import { createKept, wasAccepted } from './resend.ts'
 import type { StanzaRow } from './rows.ts'
 import { sealRow } from './seal.ts'
 import type { Self } from './self.ts'
@@ -22,6 +22,10 @@ import type { State, Tx } from './state.ts'
 export interface Delivery {
   /** Something came into the outbox, or what it waited for is there. */
   wake(): void
+  /** A message came into the outbox in this step: it is sealed at once when nothing is in its way. */
+  added(tx: Tx, key: string, to: Address): void
+  /** Stanzas that no relay has answered for. */
+  waiting(): number
   /** Every durable stanza that no relay has answered for, in order. */
   outgoing(): Iterable<OutgoingStanza>
   received(events: readonly C2sEvent[], epoch: string): void
@@ -62,6 +66,7 @@ export function createDelivery(parts: DeliveryParts): Delivery {
   // Durable stanzas by their row's key; a Map keeps the order.
   let queue = new Map<string, StanzaId>()
   let keys = new Map<StanzaId, string>()
+  const kept = createKept(limits)
   const waiters = new Set<Waiter>()
   const offers = new Set<() => void>()
   let running: Promise<void> | undefined
@@ -76,7 +81,12 @@ export function createDelivery(parts: DeliveryParts): Delivery {
   const reload = (): void => {
     queue = new Map()
     keys = new Map()
-    for (const [key, row] of state.rows('stanza')) enqueue(key, row)
+    const accepted: [string, StanzaRow][] = []
+    for (const [key, row] of state.rows('stanza')) {
+      if (wasAccepted(state, row)) accepted.push([key, row])
+      else enqueue(key, row)
+    }
+    kept.reload(accepted)
   }
 
   const sealed = (key: string): void => {
@@ -84,6 +94,21 @@ export function createDelivery(parts: DeliveryParts): Delivery {
     if (row === undefined) return
     enqueue(key, row)
     parts.offer(toOutgoing(row))
+  }
+
+  const added = (tx: Tx, key: string, to: Address): void => {
+    // Messages to one account keep their order.
+    const isFirst = tx.group('outbox', to).keys.size === 1
+    try {
+      if (isFirst && !closed && sealRow(tx, { ...parts, sealed }, key).outcome === 'done') {
+        refresh(tx, to)
+        tx.after(parts.changed)
+        return
+      }
+    } catch {
+      // What cannot be sealed is dealt with where nothing else hangs on it.
+    }
+    tx.after(wake)
   }
 
   const sealAll = async (): Promise<void> => {
@@ -149,12 +174,11 @@ export function createDelivery(parts: DeliveryParts): Delivery {
       })
   }
 
-  const settle = (tx: Tx, id: StanzaId, then: (row: StanzaRow) => void): void => {
+  const settle = (tx: Tx, id: StanzaId, then: (key: string, row: StanzaRow) => void): void => {
     const key = keys.get(id)
     const row = key === undefined ? undefined : tx.get('stanza', key)
     if (key === undefined || row === undefined) return
-    then(row)
-    tx.del('stanza', key)
+    then(key, row)
     tx.after(() => {
       queue.delete(key)
       keys.delete(id)
@@ -163,8 +187,8 @@ export function createDelivery(parts: DeliveryParts): Delivery {
   }
 
   const accepted = (tx: Tx, event: C2sEvent & { kind: 'accepted' }): void => {
-    settle(tx, event.id, (row) => {
-      keep(tx, row, limits)
+    settle(tx, event.id, (key, row) => {
+      kept.accept(tx, key, row)
       const { message } = row
       const sent = message === undefined ? undefined : tx.get('sent', message)
       if (message === undefined || sent === undefined) return
@@ -188,7 +212,7 @@ export function createDelivery(parts: DeliveryParts): Delivery {
     }
     const message = carriedBy(tx, event.id)
     if (message !== undefined) settleSent(tx, message, { state: 'failed', cause: event.code })
-    settle(tx, event.id, () => {})
+    settle(tx, event.id, (key) => tx.del('stanza', key))
   }
 
   // The message whose recipient a stanza goes to. One to the own account carries copies: its end says nothing of the message.
@@ -213,26 +237,47 @@ export function createDelivery(parts: DeliveryParts): Delivery {
 
   const received = (events: readonly C2sEvent[], epoch: string): void => {
     let last: number | undefined
-    const steps = events.map((event) => {
+    const settled = events.filter((event) => event.kind === 'accepted')
+    const steps: Promise<unknown>[] = []
+    if (settled.length > 0)
+      steps.push(
+        commit((tx) => {
+          for (const event of settled) accepted(tx, event)
+        }),
+      )
+    for (const event of events) {
       if (event.kind === 'stanza') {
         last = event.stanza.n ?? last
-        return receive(event.stanza, epoch)
+        steps.push(receive(event.stanza, epoch))
       }
       if (event.kind === 'bounced') {
         last = event.n ?? last
-        return commit((tx) => bounced(tx, event, epoch))
+        steps.push(commit((tx) => bounced(tx, event, epoch)))
       }
-      return event.kind === 'accepted' ? commit((tx) => accepted(tx, event)) : undefined
-    })
+    }
+    if (steps.length === 0) return
     Promise.all(steps).then(
-      () => {
-        // Acknowledged only now: everything up to here is durable.
-        if (last !== undefined) parts.handled(last, epoch)
-        parts.changed()
-        noticeDrained()
-      },
+      () => done(last, epoch),
       () => parts.restart('step-failed'),
     )
+  }
+
+  // What became durable together is acknowledged and told of together.
+  let handled: { n: number | undefined; readonly epoch: string } | undefined
+  const done = (n: number | undefined, epoch: string): void => {
+    if (handled?.epoch === epoch) {
+      handled.n = n ?? handled.n
+      return
+    }
+    const mine: typeof handled = { n, epoch }
+    handled = mine
+    queueTurn(() => {
+      if (handled === mine) handled = undefined
+      // Acknowledged only now: everything up to here is durable.
+      if (mine.n !== undefined) parts.handled(mine.n, epoch)
+      parts.changed()
+      noticeDrained()
+    })
   }
 
   const receive = async (stanza: (C2sEvent & { kind: 'stanza' })['stanza'], epoch: string): Promise<void> => {
@@ -258,6 +303,8 @@ export function createDelivery(parts: DeliveryParts): Delivery {
   reload()
   return {
     wake,
+    added,
+    waiting: () => queue.size,
     *outgoing() {
       for (const key of queue.keys()) {
         const row = state.get('stanza', key)
@@ -313,4 +360,9 @@ function toOutgoing(row: StanzaRow): OutgoingStanza {
     return { device: device as '*', octets }
   })
   return { id, to: [to], class: 'durable', sent, expiry, entries, body: bytes.subarray(offset) }
+}
+
+// Behind the other promises that the same batch settled.
+function queueTurn(then: () => void): void {
+  void Promise.resolve().then(then)
 }

@@ -17,7 +17,7 @@ import type { AgentLimits } from './limits.ts'
 import { enqueue, type OutboxOptions } from './outbox.ts'
 import { stateKey } from './profile.ts'
 import { dueReceipts } from './receipts.ts'
-import { eraseKept } from './resend.ts'
+import { eraseAsked, wasAccepted } from './resend.ts'
 import { secretTables } from './rows.ts'
 import type { Self } from './self.ts'
 import { settleSent } from './sent.ts'
@@ -100,7 +100,7 @@ export function createDue(parts: DueParts): Due {
     expireSent(tx)
     rotateStatement(tx, parts)
     eraseKeys(tx)
-    eraseKept(tx)
+    eraseAsked(tx)
     eraseCounters(tx, tx.now - counterRetentionMs)
   }
 
@@ -202,8 +202,8 @@ function expireFirst(tx: Tx, { dropped }: DueParts): void {
   let any = false
   for (const [key, row] of tx.rows('stanza')) {
     if (row.expiry > tx.now) break
-    // Copies for the own devices say nothing of the message.
-    if (row.message !== undefined && tx.get('sent', row.message)?.stanzas?.includes(row.id) === true)
+    // Copies for the own devices say nothing of the message, and what was accepted was only kept.
+    if (!wasAccepted(tx, row) && row.message !== undefined && tx.get('sent', row.message)?.stanzas?.includes(row.id) === true)
       settleSent(tx, row.message, { state: 'failed', cause: 'expired' })
     tx.del('stanza', key)
     any = true

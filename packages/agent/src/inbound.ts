@@ -77,6 +77,16 @@ export function createInbound(parts: InboundParts): Inbound {
     tx.after(() => parts.report(code, from))
   }
 
+  // The first goes at once; those that follow it soon go together.
+  const receiptsAt = new Map<Address, number>()
+  const receipt = (tx: Tx, of: { readonly to: Address; readonly id: string; readonly hash: string }): void => {
+    if (tx.get('conversation', of.to)?.contact !== true) return
+    const last = receiptsAt.get(of.to) ?? Number.NEGATIVE_INFINITY
+    // A clock that was set back puts nothing off.
+    const due = last > tx.now ? tx.now : Math.max(tx.now, last + limits.receiptDelayMs)
+    if (addReceipt(tx, { ...of, due, wakeAt: parts.wakeAt })) receiptsAt.set(of.to, due)
+  }
+
   const lock = (tx: Tx, stanza: InboundStanza, opening: Lock): void => {
     const { from, device, entry, body } = stanza
     if (!isWithinQuota(tx, from, entry.length + body.length, limits)) {
@@ -207,8 +217,7 @@ export function createInbound(parts: InboundParts): Inbound {
         parts.reports.send(tx, { to: from, code, id: content.id, threadId })
     }
     // A receipt of a person gets none of the machine.
-    if (!isCopy && protocol.uri !== receipts.uri)
-      addReceipt(tx, { to: from, id: content.id, hash, dueMs: limits.receiptDelayMs, wakeAt: parts.wakeAt })
+    if (!isCopy && protocol.uri !== receipts.uri) receipt(tx, { to: from, id: content.id, hash })
     return 'done'
   }
 

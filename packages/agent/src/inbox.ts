@@ -74,8 +74,13 @@ export interface Inbox {
 export interface InboxControl extends Inbox {
   /** New rows, or rows that were freed. */
   notice(): void
+  /** Hands nothing over any more; resolves when the handlers that run have ended and their messages are marked. */
+  stop(): Promise<void>
   close(): void
 }
+
+/** When to hand over no more; a change of the signal is listened for only while there is nothing to hand over. */
+type Until = { isStopped(): boolean; readonly signal?: AbortSignal | undefined }
 
 /** Attempts before a message is put aside. */
 const attemptsMax = 5
@@ -97,7 +102,9 @@ export function createInbox(parts: {
   const inHand = new Set<string>()
   const waiting = new Set<() => void>()
   let changes = 0
+  let stopped = false
   let closed = false
+  const loops = new Set<Promise<void>>()
 
   const wake = (): void => {
     changes++
@@ -105,9 +112,9 @@ export function createInbox(parts: {
   }
 
   // Resolves at the first change after `seen`, which may have come while the caller was looking.
-  const change = (seen: number, signal: AbortSignal | undefined): Promise<void> =>
+  const change = (seen: number, { signal, isStopped }: Until): Promise<void> =>
     new Promise((done) => {
-      if (changes !== seen || signal?.aborted === true) {
+      if (changes !== seen || isStopped()) {
         done()
         return
       }
@@ -224,23 +231,23 @@ export function createInbox(parts: {
     return taken
   }
 
-  async function* iterate(type: AnyMessage | undefined, signal: AbortSignal | undefined): AsyncIterableIterator<Message<never>> {
+  async function* iterate(type: AnyMessage | undefined, until: Until): AsyncIterableIterator<Message<never>> {
     let last: Taken | undefined
     try {
       for (;;) {
-        if (closed || signal?.aborted === true) return
+        if (stopped || until.isStopped()) return
         const seen = changes
         try {
           last = await exchange(last, type)
         } catch (error) {
           // Nothing was handed over or marked; when the store takes batches again, the agent says so.
           if (!isMessagingError(error) || !error.retryable) throw error
-          await change(seen, signal)
+          await change(seen, until)
           continue
         }
         // The type is the caller's definition, whose schema has read the body.
         if (last !== undefined) yield last.message as Message<never>
-        else await change(seen, signal)
+        else await change(seen, until)
       }
     } finally {
       if (last !== undefined) {
@@ -256,9 +263,9 @@ export function createInbox(parts: {
   const handleOne = async (
     type: AnyMessage,
     fn: (message: Message<never>) => Promise<void> | void,
-    signal: AbortSignal | undefined,
+    until: Until,
   ): Promise<void> => {
-    for await (const message of iterate(type, signal)) {
+    for await (const message of iterate(type, until)) {
       try {
         await fn(message)
       } catch (error) {
@@ -269,10 +276,26 @@ export function createInbox(parts: {
 
   return {
     // One implementation behind two signatures; the iterator's type follows from the definition given.
-    messages: (type?: AnyMessage, options: { readonly signal?: AbortSignal } = {}) => iterate(type, options.signal) as never,
+    messages: (type?: AnyMessage, options: { readonly signal?: AbortSignal } = {}) =>
+      iterate(type, { signal: options.signal, isStopped: () => options.signal?.aborted === true }) as never,
     async handle(type, fn, { concurrency = 1, signal } = {}) {
       const run = fn as (message: Message<never>) => Promise<void> | void
-      await Promise.all(Array.from({ length: concurrency }, () => handleOne(type, run, signal)))
+      // One listener for all of them.
+      const stop = new AbortController()
+      const abort = (): void => {
+        stop.abort()
+        wake()
+      }
+      signal?.addEventListener('abort', abort, { once: true })
+      if (signal?.aborted === true) stop.abort()
+      const mine = Array.from({ length: concurrency }, () => handleOne(type, run, { isStopped: () => stop.signal.aborted }))
+      for (const loop of mine) loops.add(loop)
+      try {
+        await Promise.all(mine)
+      } finally {
+        for (const loop of mine) loops.delete(loop)
+        signal?.removeEventListener('abort', abort)
+      }
     },
     parked() {
       return [...state.rows('inbox')].flatMap(([key, { parked, message }]) =>
@@ -289,7 +312,13 @@ export function createInbox(parts: {
       })
     },
     notice: wake,
+    async stop() {
+      stopped = true
+      wake()
+      await Promise.allSettled(loops)
+    },
     close() {
+      stopped = true
       closed = true
       wake()
     },

@@ -33,7 +33,9 @@ export type AgentLimits = {
   readonly requestTimeoutMs: number
   /** Silence on the stream after which the agent asks for a sign of life, and after which it gives the connection up. */
   readonly idleMsMax: number
-  /** Delivered receipts are gathered for this long. */
+  /** How long closing waits for handlers that still run. */
+  readonly handlersMsMax: number
+  /** Delivered receipts that follow one soon are gathered for this long. */
   readonly receiptDelayMs: number
   /** Problem reports to one account in an hour. */
   readonly reportsPerHourMax: number
@@ -61,6 +63,7 @@ export const agentLimits: AgentLimits = {
   dialTimeoutMs: 10_000,
   requestTimeoutMs: 10_000,
   idleMsMax: 60_000,
+  handlersMsMax: 5000,
   receiptDelayMs: 50,
   reportsPerHourMax: 10,
   directoryMsMax: 3_600_000,

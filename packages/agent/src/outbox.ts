@@ -26,7 +26,10 @@ export type OutboxOptions = {
   readonly random: Random
   readonly limits: AgentLimits
   readonly lifetimeMs: number
-  readonly wake: () => void
+  /** Sealed stanzas that no relay has accepted yet. */
+  waiting(): number
+  /** A message came into the outbox; whatever can be sealed is sealed in the same step. */
+  added(tx: Tx, key: string, to: Address): void
   /** False for what machines answer by themselves: nobody becomes a contact by asking. */
   readonly makesContact?: boolean
 }
@@ -35,7 +38,7 @@ export type OutboxOptions = {
 export function enqueue(tx: Tx, draft: Draft, options: OutboxOptions): MessageId {
   const { limits, lifetimeMs } = options
   const isKernel = draft.type.startsWith(kernelPrefix)
-  const waiting = tx.size('outbox') + tx.size('stanza')
+  const waiting = tx.size('outbox') + options.waiting()
   if (!isKernel && waiting >= limits.outboxMessagesMax) {
     throw new AgentError('ERR_AGENT_OUTBOX_FULL', 'too many messages wait in the outbox', { retryable: true })
   }
@@ -44,7 +47,8 @@ export function enqueue(tx: Tx, draft: Draft, options: OutboxOptions): MessageId
   const after = draft.threadId === undefined ? undefined : tx.get('tail', tailKey(draft.to, draft.threadId))?.id
   const { seq, prev } = isKernel ? { seq: 0, prev: 0 } : allot(tx, { ...draft, id })
   const row: OutboxRow = { id, ...draft, seq, prev, sent: tx.now, expiry: tx.now + lifetimeMs }
-  tx.put('outbox', tx.next('outbox'), row)
+  const key = tx.next('outbox')
+  tx.put('outbox', key, row)
   if (!isKernel) {
     const threadId = draft.threadId ?? id
     tx.put('sent', id, {
@@ -58,6 +62,6 @@ export function enqueue(tx: Tx, draft: Draft, options: OutboxOptions): MessageId
     if (conversation?.contact !== true && options.makesContact !== false)
       tx.put('conversation', draft.to, { seq, ...conversation, contact: true })
   }
-  tx.after(options.wake)
+  options.added(tx, key, draft.to)
   return id
 }

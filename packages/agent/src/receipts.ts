@@ -11,23 +11,22 @@ import type { SentRow } from './rows.ts'
 import { settleSent } from './sent.ts'
 import type { Tx } from './state.ts'
 
-/** Notes that a message reached this device. */
+/** Notes that a message reached this device; answers whether it is the first to be told of to this account. */
 export function addReceipt(
   tx: Tx,
   receipt: {
     readonly to: Address
     readonly id: string
     readonly hash: string
-    readonly dueMs: number
+    readonly due: number
     wakeAt(ms: number, name: string): void
   },
-): void {
-  const { to, id, hash, dueMs } = receipt
-  if (tx.get('conversation', to)?.contact !== true) return
-  const due = tx.now + dueMs
+): boolean {
+  const { to, id, hash, due } = receipt
   const isFirst = tx.group('receipt', to).keys.size === 0
   tx.put('receipt', tx.next('receipt'), { to, due, id, hash })
   if (isFirst) tx.after(() => receipt.wakeAt(due, `receipt ${to}`))
+  return isFirst
 }
 
 /** Takes what an account is to be told, once the first of it is due, as bodies to send. */

@@ -17,7 +17,7 @@ import {
 import { askFor, markGone, type Sequence } from './counters.ts'
 import type { AgentLimits } from './limits.ts'
 import { enqueue, type OutboxOptions } from './outbox.ts'
-import type { KeptRow, StanzaRow } from './rows.ts'
+import type { StanzaRow } from './rows.ts'
 import type { Tx } from './state.ts'
 
 /** Type URIs of the request for messages, and of the answer that there are none. */
@@ -28,17 +28,53 @@ const hourMs = 3_600_000
 /** Devices that get one message again. */
 const devicesMax = 64
 
-/** Keeps what a relay accepted, the newest of it. */
-export function keep(tx: Tx, row: StanzaRow, limits: AgentLimits): void {
-  const [entry] = row.entries
-  if (row.number === undefined || entry === undefined || row.bytes.length > limits.resendBytesMax) return
-  const { to, sent, expiry, bytes } = row
-  tx.put('kept', tx.next('kept'), { to, ...row.number, sent, expiry, entryLength: entry[1], bytes })
-  for (const key of tx.group('kept', '').keys) {
-    const { keys, bytes: total } = tx.group('kept', '')
-    if (keys.size <= limits.resendMessagesMax && total <= limits.resendBytesMax) return
-    tx.del('kept', key)
+/** The stanzas that relays accepted and that are kept: the newest. Their rows stay where they are. */
+export interface Kept {
+  /** This row's stanza was accepted: keeps it, or deletes it, and the oldest that there is no room for any more. */
+  accept(tx: Tx, key: string, row: StanzaRow): void
+  /** The store was read again. */
+  reload(rows: Iterable<readonly [string, StanzaRow]>): void
+}
+
+export function createKept(limits: AgentLimits): Kept {
+  let sizes = new Map<string, number>()
+  let total = 0
+  const forget = (key: string): void => {
+    total -= sizes.get(key) ?? 0
+    sizes.delete(key)
   }
+  const add = (key: string, { bytes }: StanzaRow): void => {
+    forget(key)
+    sizes.set(key, bytes.length)
+    total += bytes.length
+  }
+  return {
+    accept(tx, key, row) {
+      if (row.number === undefined || row.bytes.length > limits.resendBytesMax) {
+        tx.del('stanza', key)
+        return
+      }
+      add(key, row)
+      for (const [oldest] of sizes) {
+        if (sizes.size <= limits.resendMessagesMax && total <= limits.resendBytesMax) return
+        // It may have expired meanwhile.
+        if (tx.get('stanza', oldest) !== undefined) tx.del('stanza', oldest)
+        forget(oldest)
+      }
+    },
+    reload(rows) {
+      sizes = new Map()
+      total = 0
+      for (const [key, row] of rows) add(key, row)
+    },
+  }
+}
+
+/** Whether a stanza was accepted, so that its row is kept only to be sent again. */
+export function wasAccepted(of: Pick<Tx, 'get'>, { number, message }: StanzaRow): boolean {
+  if (number === undefined || message === undefined) return false
+  const sent = of.get('sent', message)
+  return sent !== undefined && sent.state !== 'queued'
 }
 
 /** Asks the sending device for what is missing of its messages up to `seq`, each number once; `here` are those that wait here. */
@@ -70,19 +106,16 @@ export function answerAgain(
   const isOurs = inc === options.inc
   const issued = tx.get('conversation', conversation)?.seq ?? 0
   const left = new Set(read.numbers.filter((number) => !isOurs || number <= issued))
-  for (const key of [...tx.group('kept', '').keys]) {
-    const row = tx.get('kept', key)
-    if (row === undefined || row.to !== conversation || row.inc !== inc || !left.delete(row.seq)) continue
+  if (left.size === 0) return
+  for (const [key, row] of [...tx.rows('stanza')]) {
+    if (row.to !== conversation || row.number?.inc !== inc || !left.delete(row.number.seq)) continue
     const { again = [] } = row
-    if (again.includes(device) || again.length >= devicesMax) continue
-    tx.put('kept', key, { ...row, again: [...again, device] })
+    // What was not accepted yet is on its way.
+    if (!wasAccepted(tx, row) || again.includes(device) || again.length >= devicesMax) continue
+    tx.put('stanza', key, { ...row, again: [...again, device] })
     putAgain(tx, row, { ...options, from, device })
   }
-  if (left.size === 0) return
-  if (isOurs) {
-    for (const [, row] of tx.rows('outbox')) if (row.to === conversation) left.delete(row.seq)
-    for (const [, row] of tx.rows('stanza')) if (row.to === conversation && row.number?.inc === inc) left.delete(row.number.seq)
-  }
+  if (isOurs) for (const key of tx.group('outbox', conversation).keys) left.delete(tx.get('outbox', key)?.seq ?? 0)
   if (left.size === 0) return
   enqueue(tx, { to: from, type: goneType, body: toBody({ conversation, inc, numbers: [...left] }), devices: [device] }, options)
 }
@@ -99,13 +132,13 @@ export function takeGone(
 
 function putAgain(
   tx: Tx,
-  { sent, expiry, entryLength, bytes }: KeptRow,
+  { sent, expiry, entries: [entry], bytes }: StanzaRow,
   options: Asker & Pick<OutboxOptions, 'random'> & { sealed(key: string): void },
 ): void {
   // A brand: uuidUrnFrom makes what StanzaId stands for.
   const id = uuidUrnFrom(options.random.bytes(16)) as StanzaId
   const key = tx.next('stanza')
-  tx.put('stanza', key, { id, to: options.from, sent, expiry, entries: [[options.device, entryLength]], bytes })
+  tx.put('stanza', key, { id, to: options.from, sent, expiry, entries: [[options.device, entry?.[1] ?? 0]], bytes })
   tx.after(() => options.sealed(key))
 }
 
@@ -119,10 +152,9 @@ function isWithinQuota(tx: Tx, from: Address, limits: AgentLimits): boolean {
   return true
 }
 
-/** Forgets requests of more than an hour ago, and what nobody may be sent any more. */
-export function eraseKept(tx: Tx): void {
+/** Forgets requests of more than an hour ago. */
+export function eraseAsked(tx: Tx): void {
   for (const [key, { since }] of tx.rows('asked')) if (since + hourMs <= tx.now) tx.del('asked', key)
-  for (const [key, { expiry }] of tx.rows('kept')) if (expiry <= tx.now) tx.del('kept', key)
 }
 
 type Numbers = { readonly conversation: Address; readonly inc: string; readonly numbers: readonly number[] }

@@ -84,22 +84,8 @@ export type CounterRow = {
   readonly last?: number
 }
 
-/** Whose signed payload had a number, for the newest of a sequence. Key: `<counter's key> <seq modulo window>`. */
-export type DigestRow = { readonly seq: number; readonly hash: string }
-
-/** A sealed message that a relay accepted, for readers that miss it. Key: sortable number. */
-export type KeptRow = {
-  readonly to: Address
-  readonly inc: string
-  readonly seq: number
-  readonly sent: number
-  readonly expiry: number
-  readonly entryLength: number
-  /** Devices that got it again. */
-  readonly again?: readonly DeviceId[]
-  /** Entry and body. */
-  readonly bytes: Uint8Array
-}
+/** Hashes of signed payloads by their numbers, for a run of numbers of a sequence. Key: `<counter's key> <slot>`. */
+export type DigestRow = { readonly run: number; readonly hashes: { readonly [seq: string]: string } }
 
 /** How many requests for missing messages of an account were answered since a time. Key: address. */
 export type AskedRow = { readonly since: number; readonly count: number }
@@ -124,7 +110,10 @@ export type OutboxRow = {
   readonly seal?: Seal
 }
 
-/** A sealed stanza that no relay has accepted yet. Key: sortable number. */
+/**
+ * A sealed stanza that no relay has accepted yet; or one that carried a message which was, for readers that miss it.
+ * Key: sortable number.
+ */
 export type StanzaRow = {
   readonly id: StanzaId
   readonly to: Address
@@ -135,6 +124,8 @@ export type StanzaRow = {
   readonly message?: MessageId
   /** Set when it carries a counted message to the conversation itself: the number, for readers that miss it. */
   readonly number?: { readonly inc: string; readonly seq: number }
+  /** Devices that got it again. */
+  readonly again?: readonly DeviceId[]
   /** Entries and body. */
   readonly bytes: Uint8Array
 }
@@ -225,7 +216,6 @@ export type Rows = {
   tail: TailRow
   counter: CounterRow
   digest: DigestRow
-  kept: KeptRow
   asked: AskedRow
   outbox: OutboxRow
   stanza: StanzaRow
@@ -260,7 +250,6 @@ export const tables: readonly Table[] = [
   'tail',
   'counter',
   'digest',
-  'kept',
   'asked',
   'outbox',
   'stanza',
@@ -292,5 +281,5 @@ export const groupings: { readonly [table in Table]?: (row: never) => string } =
   locked: ({ from }: LockedRow) => from,
   thread: ({ protocol, role, peer }: ThreadRecord) => `${protocol} ${role} ${peer}`,
   receipt: ({ to }: ReceiptRow) => to,
-  kept: () => '',
+  outbox: ({ to }: OutboxRow) => to,
 }

@@ -15,7 +15,7 @@ const ivLength = 12
 const lineFeed = 0x0a
 
 /** Names of changed rows, with their tables and keys. */
-export type Changes = ReadonlyMap<string, { readonly table: Table; readonly key: string }>
+export type Changes = ReadonlyMap<string, { readonly table: Table; readonly key: string; readonly isNew: boolean }>
 
 export type Ran<T> = { readonly result: T; readonly changes: Changes; readonly effects: readonly (() => void)[] }
 
@@ -128,7 +128,7 @@ export async function openState(options: {
       const undo: (() => void)[] = []
       const bereft = new Set<Table>()
       const effects: (() => void)[] = []
-      const changed = new Map<string, { readonly table: Table; readonly key: string }>()
+      const changed = new Map<string, { readonly table: Table; readonly key: string; readonly isNew: boolean }>()
       const change = (table: Table, key: string, apply: (rows: Map<string, unknown>) => void): void => {
         const rows = tableOf(table)
         const old = rows.get(key)
@@ -141,7 +141,8 @@ export async function openState(options: {
         const row = rows.get(key)
         regroup(table, key, { old, row })
         if (row === undefined) bereft.add(table)
-        changed.set(`${table}/${key}`, { table, key })
+        const name = `${table}/${key}`
+        if (!changed.has(name)) changed.set(name, { table, key, isNew: old === undefined })
       }
       const tx: Tx = {
         now,
@@ -169,18 +170,19 @@ export async function openState(options: {
       }
     },
     write(changes) {
-      const ops = new Map<string, StoreOp>()
+      const ops: StoreOp[] = []
+      const done = new Set<string>()
       for (const change of changes) {
-        for (const [name, { table, key }] of change) {
-          if (ops.has(name)) continue
+        for (const [name, { table, key, isNew }] of change) {
+          if (done.has(name)) continue
+          done.add(name)
           const row = tableOf(table).get(key)
-          ops.set(
-            name,
-            row === undefined ? { type: 'del', key: name } : { type: 'put', key: name, value: encode(table, key, row) },
-          )
+          if (row !== undefined) ops.push({ type: 'put', key: name, value: encode(table, key, row) })
+          // What came and went between two batches was never in the store.
+          else if (!isNew) ops.push({ type: 'del', key: name })
         }
       }
-      return [...ops.values()]
+      return ops
     },
     async reload() {
       await checkSchema(store)

@@ -123,13 +123,13 @@ describe('contents', () => {
   it('under one number are told apart, for the newest numbers', () => {
     for (let seq = 1; seq <= 300; seq++) mark(seq)
     const other = (seq: number, hash: string): unknown => run((tx) => otherDigest(tx, sequence, { seq, hash }))
-    expect([other(300, 'hash 300'), other(300, 'another'), other(45, 'another'), other(44, 'another')]).toEqual([
+    expect([other(300, 'hash 300'), other(300, 'another'), other(64, 'another'), other(63, 'another')]).toEqual([
       undefined,
       'hash 300',
-      'hash 45',
+      'hash 64',
       undefined,
     ])
-    expect(state.size('digest')).toBe(256)
+    expect(state.size('digest')).toBe(8)
   })
 
   it('are forgotten with their numbers when nothing under them can come any more', () => {

@@ -1,9 +1,10 @@
 import type { JsonObject } from '@parley/core'
 import { beforeEach, describe, expect, it } from 'vitest'
 import { agentLimits } from '../src/limits.ts'
-import { eraseKept, goneType, keep, resendType } from '../src/resend.ts'
+import { createKept, goneType, resendType, wasAccepted } from '../src/resend.ts'
 import type { OutboxRow, StanzaRow } from '../src/rows.ts'
-import { furtherDevice, knows, lifetimeMs, type Person, person, type Receiver, receiver, send, start } from './people.ts'
+import { settleSent } from '../src/sent.ts'
+import { furtherDevice, knows, type Person, person, type Receiver, receiver, send, start } from './people.ts'
 
 let alice: Person
 let bob: Person
@@ -24,13 +25,20 @@ const second = start + agentLimits.orderAskMs
 /** A text of alice that a relay has accepted; the stanzas that carried it. */
 function say(text: string, kept = true): readonly StanzaRow[] {
   const { stanzas } = send(alice, { to: bob.address, type: 'urn:parley:chat:1:text', body: { text }, threadId: 't' })
+  accept(kept)
+  return stanzas
+}
+
+/** A relay accepts what waits. */
+function accept(keeps = true, by = createKept(agentLimits)): void {
   alice.run((tx) => {
     for (const [key, row] of [...tx.rows('stanza')]) {
-      if (kept) keep(tx, row, agentLimits)
-      tx.del('stanza', key)
+      if (wasAccepted(tx, row)) continue
+      if (row.message !== undefined) settleSent(tx, row.message, { state: 'accepted' })
+      if (keeps) by.accept(tx, key, row)
+      else tx.del('stanza', key)
     }
   })
-  return stanzas
 }
 
 const waiting = (of: Person): readonly OutboxRow[] => [...of.state.rows('outbox')].map(([, row]) => row)
@@ -146,20 +154,23 @@ describe('a request', () => {
   })
 })
 
-it('keeps the newest messages, so many and so many octets, until their time is over', () => {
-  const limits = { ...agentLimits, resendMessagesMax: 3 }
+it('keeps the newest messages, so many and so many octets', () => {
+  const seqs = (): unknown => [...alice.state.rows('stanza')].map(([, { number }]) => number?.seq)
+  const text = { to: bob.address, type: 'urn:parley:chat:1:text', body: { text: 'x' }, threadId: 't' }
+  const few = createKept({ ...agentLimits, resendMessagesMax: 3 })
   for (let i = 0; i < 5; i++) {
-    const row = say(String(i), false).at(-1) as StanzaRow
-    alice.run((tx) => keep(tx, row, limits))
+    send(alice, text)
+    accept(true, few)
   }
-  expect([...alice.state.rows('kept')].map(([, { seq }]) => seq)).toEqual([3, 4, 5])
-  const row = say('large', false).at(-1) as StanzaRow
-  alice.run((tx) => keep(tx, row, { ...limits, resendBytesMax: row.bytes.length }))
-  expect([...alice.state.rows('kept')].map(([, { seq }]) => seq)).toEqual([6])
-  alice.run((tx) => keep(tx, row, { ...limits, resendBytesMax: row.bytes.length - 1 }))
-  expect(alice.state.size('kept')).toBe(1)
-  alice.run(eraseKept, start + lifetimeMs)
-  expect(alice.state.size('kept')).toBe(0)
+  expect(seqs()).toEqual([3, 4, 5])
+  const row = send(alice, text).stanzas.at(-1) as StanzaRow
+  const small = createKept({ ...agentLimits, resendBytesMax: row.bytes.length })
+  small.reload([...alice.state.rows('stanza')].filter(([, other]) => other.id !== row.id))
+  accept(true, small)
+  expect(seqs()).toEqual([6])
+  send(alice, text)
+  accept(true, createKept({ ...agentLimits, resendBytesMax: row.bytes.length - 1 }))
+  expect(seqs()).toEqual([6])
 })
 
 it('reports two contents under one number with both hashes, and hands over the first', async () => {
