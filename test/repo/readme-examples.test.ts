@@ -23,7 +23,7 @@ afterEach(() => {
   vi.restoreAllMocks()
 })
 
-describe.each(['packages/jose/README.md'])('%s', (page) => {
+describe.each(['packages/jose/README.md', 'packages/testing/README.md'])('%s', (page) => {
   const blocks = blocksOf(page, 'ts')
 
   it('has an example that prints something in every block', () => {

@@ -65,7 +65,9 @@ export async function simulateDelivery(
   world.network.faults = perfectLink
   await restartAll(world)
   await world.run({ until: ledger.isSettled, timeMs: calmMs })
-  const violations = [...ledger.lost(), ...ledger.offences(), ...stuck(world), ...plaintext()]
+  const again = world.handed.filter(({ attempt }) => attempt > 1).length
+  const tooOften = again > world.kills ? [`${again} messages were handed over again after ${world.kills} kills`] : []
+  const violations = [...tooOften, ...ledger.lost(), ...ledger.offences(), ...stuck(world), ...plaintext()]
   const lostBatches = [...world.devices, ...world.relays].reduce((sum, { disk }) => sum + disk.lostBatches, 0)
   for (const { device, id, attempt } of world.handed) trace.push(`${device}<${id}/${attempt}`)
   await world.close()

@@ -8,7 +8,7 @@ import { ensurePrivateFolder, readPrivateFile, refuseHeadlessStore, writePrivate
 import { requestHttp } from '../src/http/index.ts'
 import { openLevelStore } from '../src/level/index.ts'
 import { listenWebSocket } from '../src/server/index.ts'
-import { systemClock, systemRandom } from '../src/system/index.ts'
+import { nextTurn, systemClock, systemRandom } from '../src/system/index.ts'
 import { dialWebSocket } from '../src/websocket/index.ts'
 
 let folder: string
@@ -131,6 +131,16 @@ describe('the system clock and randomness', () => {
     await new Promise<void>((done) => systemClock.at(systemClock.monotonic() + 10, done))
     expect(calls).toBe(0)
   })
+  it('lets promises settle before the next turn', async () => {
+    let settled = 0
+    void (async () => {
+      for (let i = 0; i < 100; i++) await undefined
+      settled++
+    })()
+    await nextTurn()
+    expect(settled).toBe(1)
+  })
+
   it('draws more octets than one system call gives', () => {
     expect(systemRandom.bytes(100_000).length).toBe(100_000)
     // Small draws share one of the system's; none is ever handed out twice, nor is what is left of one.

@@ -3,4 +3,5 @@
  * @module
  */
 export { createLife, type Life } from './life.ts'
+export { createTestNetwork, type TestDevice, type TestNetwork, type TestNetworkOptions, type TestProcess } from './network.ts'
 export { createWorld, type Handed, type SimDevice, type SimRelay, type World, type WorldOptions } from './world.ts'

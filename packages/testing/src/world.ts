@@ -27,14 +27,15 @@ import {
   type SimRandom,
 } from '@parley/core/sim'
 import type { Protocol } from '@parley/kernel'
+import { nextTurn } from '@parley/platform/system'
 import { chat } from '@parley/protocols/chat'
 import { createRelay, type Relay, type RelayLimits } from '@parley/relay'
 import { createLife, type Life } from './life.ts'
 
 export type WorldOptions = {
   readonly seed: number | string
-  /** Waits one macrotask turn, so that promises settle between two events; `setImmediate` on Node. */
-  readonly settle: () => Promise<void>
+  /** Waits one macrotask turn, so that promises settle between two events; that of the runtime unless given. */
+  readonly settle?: () => Promise<void>
   readonly faults?: LinkFaults
   /** How far wall clocks may be off, each way. */
   readonly skewMsMax?: number
@@ -115,7 +116,7 @@ const firstPort = 1001
 
 export function createWorld(options: WorldOptions): World {
   const random = createSimRandom(options.seed)
-  const schedule = createSchedule({ settle: options.settle })
+  const schedule = createSchedule({ settle: options.settle ?? nextTurn })
   const network = createSimNetwork({
     schedule,
     random: random.fork('network'),

@@ -1,5 +1,5 @@
 /**
- * The machine's clocks and randomness behind the core ports; works in Node and in browsers.
+ * The machine's clocks, turns and randomness behind the core ports; works in Node and in browsers.
  * @module
  */
 import type { Clock, Random } from '@parley/core'
@@ -20,6 +20,14 @@ export const systemClock: Clock = {
     arm()
     return () => clearTimeout(timer)
   },
+}
+
+/** Resolves in another turn of the event loop, when the promises of this one have settled. */
+export function nextTurn(): Promise<void> {
+  return new Promise((done) => {
+    if (typeof setImmediate === 'function') setImmediate(done)
+    else setTimeout(done, 0)
+  })
 }
 
 // The quota of one getRandomValues call (Web Crypto §10.1.1).
