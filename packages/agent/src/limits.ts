@@ -11,6 +11,7 @@ export type AgentLimits = {
   readonly messageBytesMax: number
   /** Locked stanzas per account that is not a contact. */
   readonly lockedStanzasMax: number
+  /** Octets of them. */
   readonly lockedBytesMax: number
   /** How long a message waits for the one before it in its thread. */
   readonly orderWaitMs: number
@@ -20,14 +21,17 @@ export type AgentLimits = {
   readonly resendNumbersMax: number
   /** Requests for missing messages that are answered to one account in an hour. */
   readonly resendRequestsPerHourMax: number
-  /** Messages that relays accepted and that are kept for readers that miss them, the newest, and their octets. */
+  /** Messages that relays accepted and that are kept for readers that miss them, the newest. */
   readonly resendMessagesMax: number
+  /** Octets of them. */
   readonly resendBytesMax: number
   /** Missing numbers that are remembered per sender, so that they are still taken when they come late. */
   readonly counterHolesMax: number
   /** Time to the first retry of a connection or a fetch; doubles up to the maximum. */
   readonly retryMsMin: number
+  /** Time between two retries at the most. */
   readonly retryMsMax: number
+  /** How long an attempt to reach the relay may take. */
   readonly dialTimeoutMs: number
   /** How long a relay may take to answer a request. */
   readonly requestTimeoutMs: number

@@ -13,7 +13,9 @@ export type JoseLimits = {
   readonly namesMax: number
   /** Nesting of a header's JSON. */
   readonly headerDepthMax: number
+  /** Recipients of one JWE. */
   readonly recipientsMax: number
+  /** Signatures of one JWS. */
   readonly signaturesMax: number
   /** Key unwraps tried for one object; each may cost a key agreement. */
   readonly unwrapsMax: number

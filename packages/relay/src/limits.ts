@@ -29,14 +29,19 @@ export type RelayLimits = {
   readonly bufferedBytesMax: number
   /** Stanza expiry may lie so far ahead. */
   readonly lifetimeMs: number
+  /** How far clocks may differ. */
   readonly clockToleranceMs: number
-  /** Between two attempts to reach another relay: doubled from the first to the second. */
+  /** Between the first two attempts to reach another relay; doubled each time. */
   readonly retryMsMin: number
+  /** Between two attempts to reach another relay at the most. */
   readonly retryMsMax: number
+  /** How long an attempt to reach another relay may take. */
   readonly dialTimeoutMs: number
-  /** Published keys of another domain are fetched again after this, and a failure is remembered for the second. */
+  /** Published keys of another domain are fetched again after this. */
   readonly keysLifetimeMs: number
+  /** A failure to fetch the keys of another domain is remembered so long. */
   readonly keysFailureMs: number
+  /** The document with the keys of another domain. */
   readonly keysBytesMax: number
   /** Between two searches for what has expired. */
   readonly expiryIntervalMs: number

@@ -11,7 +11,9 @@ export type StreamLimits = {
   readonly loginFrameBytesMax: number
   /** The JSON header of a frame. */
   readonly headerBytesMax: number
+  /** Entries in one stanza. */
   readonly entriesMax: number
+  /** Addresses in `to` of one stanza. */
   readonly addressesMax: number
   /** Stanzas on the way in one direction, sent and not acknowledged. */
   readonly windowStanzas: number
