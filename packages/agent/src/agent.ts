@@ -129,13 +129,13 @@ export async function createAgent(options: AgentOptions): Promise<Agent> {
       // Whoever waits for the store looks again then, also without a connection.
       due.at(clock.now() + limits.retryMsMax)
     },
+    onWritten(changes) {
+      for (const { table, key } of changes.values()) if (table === 'sent') sentBook.notice(key)
+    },
     onErased: () => due.erased(),
     onEffectFailed: () => telemetry.count('agent.effect-failed'),
   })
-  const changed = (): void => {
-    sentBook.notice()
-    inbox.notice()
-  }
+  const changed = (): void => inbox.notice()
   const sentBook = createSentBook(state)
   const inbox = createInbox({ state, commit, report })
   const runs = createRuns({ state, commit, registry, threads: () => threads, listenerFailed })
@@ -212,10 +212,7 @@ export async function createAgent(options: AgentOptions): Promise<Agent> {
     taken,
     failed(tx, address, code) {
       failOutbox(tx, address, code)
-      tx.after(() => {
-        sentBook.notice()
-        delivery.wake()
-      })
+      tx.after(() => delivery.wake())
     },
     report,
     wake: () => delivery.wake(),

@@ -26,6 +26,8 @@ export function createCommitter(options: {
   readonly clock: Clock
   /** The store failed and the state was read again: whoever holds on to older state starts over. */
   onDiscard(): void
+  /** What a durable batch wrote, before its effects run. */
+  onWritten?(changes: Changes): void
   /** A durable batch deleted secrets, which stay on the medium until their ranges are rewritten. */
   onErased(): void
   /** An effect threw. The step is durable all the same, and the other effects run. */
@@ -56,6 +58,7 @@ export function createCommitter(options: {
       }
       for (const step of group) step.settle()
       if (ops.some(isErasure)) attempt(options.onErased)
+      for (const { changes } of group) options.onWritten?.(changes)
       for (const step of group) for (const effect of step.effects) attempt(effect)
     }
     writing = undefined

@@ -68,7 +68,7 @@ export function createDelivery(parts: DeliveryParts): Delivery {
   let keys = new Map<StanzaId, string>()
   const kept = createKept(limits)
   const waiters = new Set<Waiter>()
-  const offers = new Set<() => void>()
+  const timers = new Set<() => void>()
   let running: Promise<void> | undefined
   let again = false
   let closed = false
@@ -102,7 +102,6 @@ export function createDelivery(parts: DeliveryParts): Delivery {
     try {
       if (isFirst && !closed && sealRow(tx, { ...parts, sealed }, key).outcome === 'done') {
         refresh(tx, to)
-        tx.after(parts.changed)
         return
       }
     } catch {
@@ -227,12 +226,12 @@ export function createDelivery(parts: DeliveryParts): Delivery {
 
   const offerLater = (id: StanzaId): void => {
     const cancel = clock.at(clock.monotonic() + limits.retryMsMax, () => {
-      offers.delete(cancel)
+      timers.delete(cancel)
       const key = keys.get(id)
       const row = key === undefined ? undefined : state.get('stanza', key)
       if (row !== undefined) parts.offer(toOutgoing(row))
     })
-    offers.add(cancel)
+    timers.add(cancel)
   }
 
   const received = (events: readonly C2sEvent[], epoch: string): void => {
@@ -271,13 +270,15 @@ export function createDelivery(parts: DeliveryParts): Delivery {
     }
     const mine: typeof handled = { n, epoch }
     handled = mine
-    queueTurn(() => {
+    const cancel = clock.at(clock.monotonic(), () => {
+      timers.delete(cancel)
       if (handled === mine) handled = undefined
       // Acknowledged only now: everything up to here is durable.
       if (mine.n !== undefined) parts.handled(mine.n, epoch)
       parts.changed()
       noticeDrained()
     })
+    timers.add(cancel)
   }
 
   const receive = async (stanza: (C2sEvent & { kind: 'stanza' })['stanza'], epoch: string): Promise<void> => {
@@ -339,7 +340,8 @@ export function createDelivery(parts: DeliveryParts): Delivery {
       }),
     async close() {
       closed = true
-      for (const cancel of offers) cancel()
+      if (handled?.n !== undefined) parts.handled(handled.n, handled.epoch)
+      for (const cancel of timers) cancel()
       await running
       for (const { fail } of [...waiters]) fail(agentClosed())
     },
@@ -360,9 +362,4 @@ function toOutgoing(row: StanzaRow): OutgoingStanza {
     return { device: device as '*', octets }
   })
   return { id, to: [to], class: 'durable', sent, expiry, entries, body: bytes.subarray(offset) }
-}
-
-// Behind the other promises that the same batch settled.
-function queueTurn(then: () => void): void {
-  void Promise.resolve().then(then)
 }

@@ -37,15 +37,15 @@ export type Sent = {
 
 export interface SentBook {
   handle(id: MessageId, threadId: string): Sent
-  /** After a commit: whoever waits looks again. */
-  notice(): void
+  /** The row of this message is durable as it is now: whoever waits for it looks again. */
+  notice(id: string): void
   close(error: unknown): void
 }
 
 type Waiter = { readonly id: string; readonly until: SentState; done(): void; failed(error: unknown): void }
 
 export function createSentBook(state: State): SentBook {
-  const waiters = new Set<Waiter>()
+  const waiters = new Map<string, Set<Waiter>>()
   let closedWith: { readonly error: unknown } | undefined
 
   const check = (waiter: Waiter): boolean => {
@@ -59,11 +59,17 @@ export function createSentBook(state: State): SentBook {
     return true
   }
 
+  const remove = (waiter: Waiter): void => {
+    const others = waiters.get(waiter.id)
+    others?.delete(waiter)
+    if (others?.size === 0) waiters.delete(waiter.id)
+  }
+
   const wait = (id: string, until: SentState, signal: AbortSignal | undefined): Promise<void> =>
     new Promise((resolve, reject) => {
       signal?.throwIfAborted()
       const abort = (): void => {
-        waiters.delete(waiter)
+        remove(waiter)
         reject(signal?.reason)
       }
       const end = (): void => signal?.removeEventListener('abort', abort)
@@ -84,7 +90,7 @@ export function createSentBook(state: State): SentBook {
         reject(closedWith.error)
         return
       }
-      waiters.add(waiter)
+      waiters.set(id, (waiters.get(id) ?? new Set()).add(waiter))
       signal?.addEventListener('abort', abort, { once: true })
     })
 
@@ -104,12 +110,12 @@ export function createSentBook(state: State): SentBook {
       delivered: ({ signal } = {}) => wait(id, 'delivered', signal),
       displayed: ({ signal } = {}) => wait(id, 'displayed', signal),
     }),
-    notice() {
-      for (const waiter of waiters) if (check(waiter)) waiters.delete(waiter)
+    notice(id) {
+      for (const waiter of [...(waiters.get(id) ?? [])]) if (check(waiter)) remove(waiter)
     },
     close(error) {
       closedWith = { error }
-      for (const waiter of waiters) waiter.failed(error)
+      for (const some of waiters.values()) for (const waiter of some) waiter.failed(error)
       waiters.clear()
     },
   }

@@ -17,7 +17,7 @@ beforeEach(async () => {
 
 function settle(to: SentState, cause?: string): void {
   state.run(0, (tx) => settleSent(tx, id, { state: to, ...(cause === undefined ? {} : { cause }) }))
-  book.notice()
+  book.notice(id)
 }
 
 describe('a sent message', () => {
