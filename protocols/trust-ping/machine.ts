@@ -30,7 +30,7 @@ export const sender = setup({
   types: {
     context: {} as SenderContext,
     events: {} as Events | ReportEvents,
-    input: {} as RoleInput<PingInput>,
+    input: {} as RoleInput<PingInput | undefined>,
     output: {} as PingOutput,
   },
   actions: effectActions<typeof messages>(),
@@ -39,7 +39,7 @@ export const sender = setup({
 }).createMachine({
   id: 'trust-ping-sender',
   context: ({ input }) => ({
-    responseRequested: input.input.responseRequested ?? true,
+    responseRequested: input.input?.responseRequested ?? true,
     sent: input.now,
     roundTripMs: null,
     refused: false,

@@ -5,7 +5,7 @@ import type { Agent, Run } from '@parley/agent'
 import { openAgent } from '@parley/agent/node'
 import { defineMessage, defineProtocol, effectActions, type Migration, type Protocol, type RoleInput } from '@parley/kernel'
 import { systemClock } from '@parley/platform/system'
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { afterEach, beforeEach, describe, expect, expectTypeOf, it } from 'vitest'
 import { assign, setup } from 'xstate'
 import * as z from 'zod/mini'
 
@@ -159,6 +159,14 @@ describe('a run in a real store', () => {
     await expect(waiting).rejects.toThrow('enough')
     const closed = run.finished()
     await Promise.all([expect(closed).rejects.toMatchObject({ code: 'ERR_AGENT_CLOSED' }), agent.close()])
+  })
+
+  it('has the types of its machine', async () => {
+    const typed = defineProtocol({ uri: 'urn:test:wait:1', version: 1, messages, roles: { waiter: { machine: first } } })
+    const run = await (await open(typed)).start(typed, 'waiter', { peer })
+    expectTypeOf(run.finished).returns.resolves.toEqualTypeOf<{ notes: string }>()
+    // @ts-expect-error there is no such role
+    await expect(agent.start(typed, 'walker', { peer })).rejects.toMatchObject({ reason: 'role-unknown' })
   })
 
   it('is listed by its protocol only, and by none that the agent does not have', async () => {

@@ -2,6 +2,17 @@
  * Scenes of the protocols that come with Parley: two or three agents, their relays, and what people see of it.
  */
 import type { AgentEvent, Sent } from '@parley/agent'
+import type { JsonObject } from '@parley/core'
+import {
+  defineMessage,
+  defineProtocol,
+  effectActions,
+  type MessageDefinition,
+  type Protocol,
+  type ReceivedEvents,
+  type RoleInput,
+  type SendEvents,
+} from '@parley/kernel'
 import { chat } from '@parley/protocols/chat'
 import { discoverFeatures } from '@parley/protocols/discover-features'
 import { problemReport } from '@parley/protocols/problem-report'
@@ -9,6 +20,8 @@ import { receipts } from '@parley/protocols/receipts'
 import { trustPing } from '@parley/protocols/trust-ping'
 import { createWorld, type SimDevice, type World, type WorldOptions } from '@parley/testing'
 import { afterEach, describe, expect, it } from 'vitest'
+import { setup } from 'xstate'
+import * as z from 'zod/mini'
 import { settle } from './rest.ts'
 
 let world: World
@@ -104,7 +117,7 @@ describe('a problem report', () => {
   const onlyChat: Partial<WorldOptions> = {
     agentOptions: (address) => (address.startsWith('bob') ? { protocols: [chat] } : {}),
   }
-  const ping = () => world.settled(alice.agent.start(trustPing, 'sender', { peer: bob.address, input: {} }))
+  const ping = () => world.settled(alice.agent.start(trustPing, 'sender', { peer: bob.address }))
 
   it('ends a run whose protocol the other side does not speak, and is shown to the application', async () => {
     await meet(onlyChat)
@@ -151,6 +164,58 @@ describe('a problem report', () => {
     }
     await pass(60_000)
     expect(reported).toHaveLength(1)
+  })
+
+  it('says that a body does not fit, and that a thread had its messages', async () => {
+    // Two programs that do not agree about one protocol.
+    const define = (body: z.ZodMiniType, threadMessagesMax: number): Protocol & { say: MessageDefinition } => {
+      const say = defineMessage({ type: 'urn:test:say:1:say', body })
+      const messages = { say }
+      const machine = setup({
+        types: { input: {} as RoleInput, events: {} as ReceivedEvents<typeof messages> | SendEvents<typeof messages> },
+        actions: effectActions<typeof messages>(),
+      }).createMachine({
+        id: 'talker',
+        initial: 'talking',
+        states: {
+          talking: {
+            on: {
+              'send.say': {
+                actions: { type: 'send', params: ({ event }) => ({ message: 'say', body: event.body as JsonObject }) },
+              },
+              'received.say': { actions: 'deliver' },
+            },
+          },
+        },
+      })
+      const roles = { talker: { machine, opens: ['say'], sends: ['say'] } } as const
+      const protocol = defineProtocol({ uri: 'urn:test:say:1', version: 1, messages, roles, limits: { threadMessagesMax } })
+      return { ...protocol, say } as never
+    }
+    const [loose, strict] = [define(z.looseObject({}), 100), define(z.strictObject({ text: z.string() }), 2)]
+    await meet({ agentOptions: (address) => ({ protocols: [address.startsWith('bob') ? strict : loose] }) })
+    await befriend()
+    const reported = watch(alice, 'reported')
+    const talk = (body: JsonObject, threadId: string) =>
+      world.settled(alice.agent.send(bob.address, loose.say(body, { threadId })))
+    const [first, second] = ['urn:uuid:00000000-0000-4000-8000-000000000001', 'urn:uuid:00000000-0000-4000-8000-000000000002']
+    const sent = [await talk({ words: 1 }, first), await talk({ words: 2 }, first)]
+    for (const text of ['a', 'b', 'c', 'd']) sent.push(await talk({ text }, second))
+    await pass(60_000)
+    expect(reported).toMatchObject([
+      { code: 'message-invalid', threadId: first },
+      { code: 'limit-exceeded', threadId: second },
+    ])
+    expect(sent.map((each) => each.status().problem)).toEqual([
+      'message-invalid',
+      undefined,
+      undefined,
+      undefined,
+      'limit-exceeded',
+      undefined,
+    ])
+    // What was refused was delivered to nobody.
+    expect(world.handed.map(({ text }) => text)).toEqual(['a', 'b'])
   })
 
   it('may be the application’s own, with its words, and is never answered by another', async () => {
@@ -214,7 +279,7 @@ describe('discover-features', () => {
 describe('trust-ping', () => {
   it('makes no contact of a stranger who pings', async () => {
     await meet()
-    const run = await world.settled(alice.agent.start(trustPing, 'sender', { peer: bob.address, input: {} }))
+    const run = await world.settled(alice.agent.start(trustPing, 'sender', { peer: bob.address }))
     expect(await world.settled(run.finished())).toMatchObject({ result: 'answered' })
     const sent = await say(alice, bob, 'one')
     await hears(bob, 'one')
@@ -226,10 +291,10 @@ describe('trust-ping', () => {
   it('comes back from a peer that is there, and not from one that is away', async () => {
     await meet()
     await befriend()
-    const run = await world.settled(alice.agent.start(trustPing, 'sender', { peer: bob.address, input: {} }))
+    const run = await world.settled(alice.agent.start(trustPing, 'sender', { peer: bob.address }))
     expect(await world.settled(run.finished())).toMatchObject({ result: 'answered' })
     bob.kill()
-    const lost = await world.settled(alice.agent.start(trustPing, 'sender', { peer: bob.address, input: {} }))
+    const lost = await world.settled(alice.agent.start(trustPing, 'sender', { peer: bob.address }))
     expect(await world.settled(lost.finished(), 120_000)).toMatchObject({ result: 'timed-out' })
   })
 })

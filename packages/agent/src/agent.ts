@@ -17,7 +17,7 @@ import {
   type Transport,
   uuidUrnFrom,
 } from '@parley/core'
-import { createRegistry, type Outgoing, type Protocol } from '@parley/kernel'
+import { createRegistry, type Outgoing, type Protocol, type RunOutput } from '@parley/kernel'
 import { receipts } from '@parley/protocols/receipts'
 import { createCalls, withBuiltIn } from './built-in.ts'
 import { createCommitter } from './commit.ts'
@@ -39,7 +39,7 @@ import { createPeople, type People, readAddress } from './people.ts'
 import { newInc, stateKey } from './profile.ts'
 import { createReports } from './reports.ts'
 import type { LockCause } from './rows.ts'
-import { createRuns, type Run } from './runs.ts'
+import { createRuns, type Run, type StartOptions } from './runs.ts'
 import { createSelf } from './self.ts'
 import { send } from './send.ts'
 import { createSentBook, type Sent } from './sent.ts'
@@ -85,7 +85,11 @@ export interface Agent extends AsyncDisposable, Inbox, Omit<People, 'contact'>, 
   /** The handle of a message that was sent before, also by an earlier process; `undefined` when it is not known any more. */
   sent(id: string): Sent | undefined
   /** Starts a run of a protocol with a peer. */
-  start(protocol: Protocol, role: string, options: { readonly peer: string; readonly input?: unknown }): Promise<Run>
+  start<P extends Protocol, R extends keyof P['roles'] & string>(
+    protocol: P,
+    role: R,
+    options: StartOptions<P, R>,
+  ): Promise<Run<RunOutput<P, R>>>
   /** Every run of a protocol that this agent knows, also those of earlier processes and those that a message began; ended ones until they are forgotten. */
   runs(protocol: Protocol): readonly Run[]
   /** Tells the listener what happens; call what it answers to stop. */
@@ -389,7 +393,12 @@ export async function createAgent(options: AgentOptions): Promise<Agent> {
       return row === undefined ? undefined : sentBook.handle(id as MessageId, row.threadId)
     },
     start: (protocol, role, { peer, input }) =>
-      runs.start(protocol, role, { peer: readAddress(peer), input, threadId: uuidUrnFrom(random.bytes(16)) as ThreadId }),
+      // The machine's own type says what it leaves; nothing else comes out of the record.
+      runs.start(protocol, role, {
+        peer: readAddress(peer),
+        input,
+        threadId: uuidUrnFrom(random.bytes(16)) as ThreadId,
+      }) as Promise<Run<never>>,
     runs: (protocol) => runs.of(protocol),
     messages: inbox.messages,
     handle: inbox.handle,

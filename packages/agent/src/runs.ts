@@ -4,7 +4,7 @@
  * @module
  */
 import type { Address, Json, JsonObject, ThreadId } from '@parley/core'
-import { type Protocol, type Registry, type ThreadRecord, threadKey } from '@parley/kernel'
+import { type Protocol, type Registry, type StartInput, type ThreadRecord, threadKey } from '@parley/kernel'
 import type { Commit } from './commit.ts'
 import { AgentError } from './errors.ts'
 import type { State } from './state.ts'
@@ -19,7 +19,7 @@ export type RunState = {
 }
 
 /** A handle on a protocol run. */
-export type Run = {
+export type Run<Output = Json | undefined> = {
   readonly threadId: ThreadId
   readonly role: string
   readonly peer: Address
@@ -30,8 +30,13 @@ export type Run = {
   /** Events that the machine emits. */
   subscribe(listener: (event: { readonly name: string; readonly params: JsonObject }) => void): () => void
   /** Resolves with the machine's output; rejects with `ERR_AGENT_PROTOCOL_PROBLEM` when the run fails. */
-  finished(options?: { readonly signal?: AbortSignal }): Promise<Json | undefined>
+  finished(options?: { readonly signal?: AbortSignal }): Promise<Output>
 }
+
+/** Whom a run is with, and what its machine takes. */
+export type StartOptions<P extends Protocol, R extends keyof P['roles'] & string> = {
+  readonly peer: string
+} & (undefined extends StartInput<P, R> ? { readonly input?: StartInput<P, R> } : { readonly input: StartInput<P, R> })
 
 export interface Runs {
   start(

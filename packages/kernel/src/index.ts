@@ -46,6 +46,7 @@ export {
   type ProtocolLimits,
   type Role,
   type Roles,
+  type RunOutput,
   type StartInput,
 } from './protocol.ts'
 export { createRegistry, type Registry, type Sending } from './registry.ts'

@@ -4,7 +4,7 @@
  * @module
  */
 import type { JsonObject } from '@parley/core'
-import type { AnyStateMachine, InputFrom } from 'xstate'
+import type { AnyStateMachine, InputFrom, OutputFrom } from 'xstate'
 import type { Capabilities } from './events.ts'
 import { type ThreadLimits, threadLimits } from './limits.ts'
 import { machineOffences } from './machine-check.ts'
@@ -64,6 +64,9 @@ export type Protocol<M extends Messages = Messages, R extends Roles = Roles> = {
 /** What `start` of `role` takes. */
 export type StartInput<P extends Protocol, R extends keyof P['roles'] & string> =
   InputFrom<P['roles'][R]['machine']> extends { readonly input: infer I } ? I : undefined
+
+/** What a run of `role` leaves when it is done. */
+export type RunOutput<P extends Protocol, R extends keyof P['roles'] & string> = OutputFrom<P['roles'][R]['machine']>
 
 /** Defines a protocol. Throws a `TypeError` that names what is wrong. */
 export function defineProtocol<const M extends Messages, const R extends Roles<keyof M & string>>(definition: {
