@@ -70,10 +70,11 @@ export async function simulateDelivery(
   const violations = [...tooOften, ...ledger.lost(), ...ledger.offences(), ...stuck(world), ...plaintext()]
   const lostBatches = [...world.devices, ...world.relays].reduce((sum, { disk }) => sum + disk.lostBatches, 0)
   for (const { device, id, attempt } of world.handed) trace.push(`${device}<${id}/${attempt}`)
+  const { kills } = world
   await world.close()
   return {
     violations,
-    faults: { ...world.network.injected, crash: world.kills, 'lost batch': lostBatches },
+    faults: { ...world.network.injected, crash: kills, 'lost batch': lostBatches },
     messages: ledger.said.length,
     trace: Buffer.from(sha256(utf8(trace.join('\n')))).toString('hex'),
   }
