@@ -1,3 +1,4 @@
+import { MessagingError } from '@parley/core'
 import { expect, it } from 'vitest'
 import { publicFolders, read, sourcesOf } from './workspace.ts'
 
@@ -18,4 +19,11 @@ it('every code of the sources has its section, and every section a code', () => 
 
 it('every section says whether to try again', () => {
   expect(sections.filter((section) => !/Retryable: /.test(section[2] ?? '')).map((section) => section[1])).toEqual([])
+})
+
+it('every error names its section', () => {
+  // As a page on the web names its headings.
+  const anchors = sections.map(([, code = '']) => `docs/errors.md#${code.toLowerCase()}`)
+  expect(documented.map((code) => new MessagingError(code, '').help)).toEqual(anchors)
+  expect(new MessagingError('ERR_AGENT_CLOSED', '').help).toBe('docs/errors.md#err_agent_closed')
 })

@@ -4,7 +4,7 @@
  * @module
  */
 import { type Address, concat, limits as coreLimits, type DeviceId, type StanzaId } from '@parley/core'
-import { kernelPrefix, type Received, type Registry, reportCode } from '@parley/kernel'
+import { kernelPrefix, type Protocol, type Received, type Registry, reportCode } from '@parley/kernel'
 import { dialBack } from '@parley/protocols/dial-back'
 import { problemReport } from '@parley/protocols/problem-report'
 import { delivered, receipts } from '@parley/protocols/receipts'
@@ -196,6 +196,10 @@ export function createInbound(parts: InboundParts): Inbound {
     }
     const { protocol } = found
     const record = findThread(tx, { protocol: protocol.uri, peer: message.peer, threadId: message.threadId })
+    if (record === undefined && !mayBegin(tx, protocol, { peer: message.peer, isCopy, threadsMax: limits.strangerThreadsMax })) {
+      refuse(tx, 'thread-quota', from)
+      return 'done'
+    }
     const told = {
       ...parts.threads,
       deliver: (inner: Tx, delivered: Received): void => {
@@ -424,6 +428,17 @@ export function createInbound(parts: InboundParts): Inbound {
     const tolerance = coreLimits.clockToleranceMs
     return content.sent > now + tolerance || content.sent < now - parts.lifetimeMs - tolerance
   }
+}
+
+// Contacts may begin as many threads as they like; each is kept for as long as its protocol says.
+function mayBegin(
+  tx: Tx,
+  { uri, roles }: Protocol,
+  { peer, isCopy, threadsMax }: { readonly peer: Address; readonly isCopy: boolean; readonly threadsMax: number },
+): boolean {
+  if (isCopy || tx.get('conversation', peer)?.contact === true) return true
+  const threads = Object.keys(roles).map((role) => tx.group('thread', `${uri} ${role} ${peer}`).keys.size)
+  return threads.reduce((sum, count) => sum + count, 0) < threadsMax
 }
 
 // Contacts may fill what the disk gives; strangers only so much.

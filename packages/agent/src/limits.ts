@@ -13,6 +13,8 @@ export type AgentLimits = {
   readonly lockedStanzasMax: number
   /** Octets of them. */
   readonly lockedBytesMax: number
+  /** Threads of one protocol that an account which is not a contact may begin, while their records are kept. */
+  readonly strangerThreadsMax: number
   /** How long a message waits for the one before it in its thread. */
   readonly orderWaitMs: number
   /** After this long its sender is asked for what is missing. */
@@ -55,6 +57,7 @@ export const agentLimits: AgentLimits = {
   messageBytesMax: 256 * 1024,
   lockedStanzasMax: 100,
   lockedBytesMax: 1024 * 1024,
+  strangerThreadsMax: 100,
   orderWaitMs: 30_000,
   orderAskMs: 2000,
   resendNumbersMax: 64,

@@ -60,6 +60,16 @@ describe('what comes', () => {
     expect(inbound.wanted).toContain(alice.address)
   })
 
+  it('begins so many threads of a stranger and no more, and goes on in those', () => {
+    inbound = receiver(bob, { strangerThreadsMax: 2 })
+    for (const thread of ['t1', 't2', 't3', 't1']) inbound.take(alice, say(`in ${thread}`, thread))
+    expect(inbound.texts()).toEqual(['in t1', 'in t2', 'in t1'])
+    expect(inbound.reports).toEqual([`thread-quota ${alice.address}`])
+    bob.run((tx) => tx.put('conversation', alice.address, { seq: 0, contact: true }))
+    inbound.take(alice, say('as a contact', 't4'))
+    expect(inbound.texts()).toHaveLength(4)
+  })
+
   it('is a kernel message or of a protocol that is spoken, else it waits for a newer program', () => {
     const { stanzas } = send(alice, { to: bob.address, type: 'urn:example:other:1:thing', body: {}, threadId: 'x' })
     inbound.take(alice, stanzas)

@@ -21,6 +21,11 @@ export class MessagingError<Code extends string = string> extends Error {
     this.retryable = options.retryable ?? false
     Object.defineProperty(this, brand, { value: true })
   }
+
+  /** Where Parley's documentation explains the code. */
+  get help(): string {
+    return `docs/errors.md#${this.code.toLowerCase()}`
+  }
 }
 
 /** Tells whether `error` is a coded error, also across two copies of this package. */
