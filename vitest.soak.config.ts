@@ -3,7 +3,8 @@ import { join } from 'node:path'
 import { defineConfig } from 'vitest/config'
 import base from './vitest.config.ts'
 
-// The long forms of the tests. A test file has one when it reads PARLEY_SOAK; it prints what it counted.
+// The long forms of the tests. A test file has one when it reads PARLEY_SOAK, or leaves that to
+// test/sim/property.ts; it prints what it counted.
 export default defineConfig({
   ...base,
   test: {
@@ -21,6 +22,6 @@ function longForms(folder: string): string[] {
   return readdirSync(folder, { withFileTypes: true }).flatMap((entry) => {
     const path = join(folder, entry.name)
     if (entry.isDirectory()) return entry.name === 'node_modules' || entry.name === 'dist' ? [] : longForms(path)
-    return entry.name.endsWith('.test.ts') && readFileSync(path, 'utf8').includes('PARLEY_SOAK') ? [path] : []
+    return entry.name.endsWith('.test.ts') && /PARLEY_SOAK|\.\/property\.ts'/.test(readFileSync(path, 'utf8')) ? [path] : []
   })
 }

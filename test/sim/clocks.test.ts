@@ -80,7 +80,6 @@ function forgetsDeadlines(_: string, store: Store): Store {
 
 holds({
   name: 'wrong clocks',
-  seeds: { test: 150, soak: 3000 },
   simulate,
   planted: 'stored runs that have lost their deadlines',
 })

@@ -4,7 +4,6 @@ import { holds } from './property.ts'
 
 holds({
   name: 'delivery',
-  seeds: { test: 150, soak: 4000 },
   simulate: simulateDelivery,
   planted: 'disks that say "synced" too early',
 })

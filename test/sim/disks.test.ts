@@ -67,7 +67,6 @@ async function simulate(seed: number, { planted }: { readonly planted: boolean }
 
 holds({
   name: 'bad disks',
-  seeds: { test: 150, soak: 3000 },
   simulate,
   planted: 'a store driver that does not hear of a refused batch',
 })

@@ -3,7 +3,6 @@ import { holds } from './property.ts'
 
 holds({
   name: 'lying clients',
-  seeds: { test: 120, soak: 3000 },
   simulate: simulateLyingClients,
   planted: 'a relay that has its reader pin the liar at first contact',
 })

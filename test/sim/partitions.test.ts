@@ -67,7 +67,6 @@ async function simulate(seed: number, { planted }: { readonly planted: boolean }
 
 holds({
   name: 'partitions',
-  seeds: { test: 150, soak: 3000 },
   simulate,
   planted: 'relays that say "durable here" before anything is',
 })
