@@ -51,7 +51,8 @@ export function bounded(machine: AnyStateMachine): AnyStateMachine {
   let made = boundedMachines.get(machine)
   if (made === undefined) {
     const { config, implementations } = machine
-    const options = { ...config.options, maxIterations: kernelLimits.microstepsMax }
+    const maxIterations = Math.min(config.options?.maxIterations ?? kernelLimits.microstepsMax, kernelLimits.microstepsMax)
+    const options = { ...config.options, maxIterations }
     made = createMachine({ ...config, options }, implementations) as AnyStateMachine
     boundedMachines.set(machine, made)
   }

@@ -35,6 +35,15 @@ describe('a machine that never comes to rest', () => {
     })
   }
 
+  test('may give up earlier by its own choice', () => {
+    const states = { rest: { on: { go: 'a' } }, a: { always: 'b' }, b: { always: 'c' }, c: {} }
+    const config = { id: 'short', initial: 'rest', states, options: { maxIterations: 1 } }
+    const machine = setup({ types: { input: {} as RoleInput } }).createMachine(config)
+    const short = defineProtocol({ uri: 'urn:test:short:1', version: 1, messages: {}, roles: { one: { machine } } })
+    const command = { kind: 'command', event: { type: 'go' }, now: 1 } as const
+    expect(step(short, start(short), command).problem).toEqual({ code: 'microsteps-exceeded' })
+  })
+
   test('may go on by itself for as long as the limit says', () => {
     const machine = setup({ types: { input: {} as RoleInput, context: {} as { n: number } } }).createMachine({
       id: 'count',
