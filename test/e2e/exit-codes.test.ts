@@ -277,3 +277,24 @@ async function forget(relay: Relay, address: string): Promise<void> {
   await store.clear({ gt: `account/${address} `, lt: `account/${address} ~` })
   await store.close()
 }
+
+describe('parley device', () => {
+  it('lets a device in, and takes it off the account again for a reason', async () => {
+    await init('alice', alice, relays.a)
+    const line = (await stage.output('second', ['device', 'request', alice, '--relay', relays.a.url])).trim()
+    await stage.output('alice', ['device', 'approve', line])
+    const listed = (await stage.output('alice', ['device', 'list'])).trim().split('\n')
+    const id = listed.find((text) => !text.includes('this device'))?.split('  ')[0] ?? ''
+    expect([listed.length, id.length]).toEqual([2, 43])
+    for (const args of [[id], [id, '--reason', 'lost']])
+      expect((await stage.run('alice', ['device', 'remove', ...args])).code).toBe(2)
+    expect(await stage.run('alice', ['device', 'remove', 'nobody', '--reason', 'retired'])).toMatchObject({ code: 1, out: '' })
+    expect(await stage.output('alice', ['device', 'remove', id, '--reason', 'compromised'])).toBe('removed as compromised\n')
+    expect(await stage.output('alice', ['device', 'remove', id, '--reason', 'retired'])).toBe(
+      'was removed as compromised before\n',
+    )
+    expect(await stage.output('alice', ['device', 'list'])).toContain('compromised')
+    const ended = await stage.run('second', ['send', bob, 'hi', '--timeout', '3s'])
+    expect(ended.code).not.toBe(0)
+  })
+})

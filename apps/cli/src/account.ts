@@ -4,7 +4,7 @@
  */
 import { type Agent, AgentError } from '@parley/agent'
 import { discardProfile, requestDevice } from '@parley/agent/node'
-import { parseContactLink } from '@parley/identity'
+import { parseContactLink, type RemovalReason } from '@parley/identity'
 import { CommandFailed, exitCodes } from './exit.ts'
 import { homeOf, interruption, leave, open, relayUrl } from './profile.ts'
 import { visible } from './show.ts'
@@ -111,6 +111,19 @@ export async function deviceApprove(line: string, options: Home, print: Print): 
   try {
     await agent.approveDevice(line)
     print('approved')
+  } finally {
+    await leave(agent)
+  }
+}
+
+/** Takes a device off the account's card, for good. */
+export async function deviceRemove(id: string, options: Home & { readonly reason: RemovalReason }, print: Print): Promise<void> {
+  const agent = await open({ home: homeOf(options) })
+  try {
+    const device = agent.devices().find((candidate) => candidate.id === id)
+    if (device === undefined) throw new CommandFailed(exitCodes.failed, 'no device of this account has this id: see device list')
+    await agent.removeDevice(id, options.reason)
+    print(device.removed === undefined ? `removed as ${options.reason}` : `was removed as ${device.removed} before`)
   } finally {
     await leave(agent)
   }

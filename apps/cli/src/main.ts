@@ -4,7 +4,7 @@
  */
 import { systemRandom } from '@parley/platform/system'
 import { Argument, Command, CommanderError, InvalidArgumentError, Option } from 'commander'
-import { addContact, deviceApprove, deviceList, deviceRequest, init, listContacts, verify } from './account.ts'
+import { addContact, deviceApprove, deviceList, deviceRemove, deviceRequest, init, listContacts, verify } from './account.ts'
 import { exitCodes, explain } from './exit.ts'
 import { jwmHelp, jwmVerbs, runJwmLines } from './jwm.ts'
 import { parseDuration } from './profile.ts'
@@ -117,6 +117,17 @@ device
   .argument('<line>')
   .addOption(home())
   .action((line, options) => deviceApprove(line, options, print))
+device
+  .command('remove')
+  .description('take a device off the account for good, on an admin device')
+  .argument('<id>', 'as device list shows it')
+  .addOption(
+    new Option('--reason <reason>', 'compromised: it is not heard any more; retired: what it sent before still is')
+      .choices(['retired', 'compromised'])
+      .makeOptionMandatory(),
+  )
+  .addOption(home())
+  .action((id, options) => deviceRemove(id, options, print))
 device
   .command('list')
   .addOption(home())

@@ -6,7 +6,6 @@
 import {
   type Address,
   type Clock,
-  limits as coreLimits,
   type DeviceId,
   type MessageId,
   type Random,
@@ -33,12 +32,12 @@ import { type AgentEvent, createEvents } from './events.ts'
 import { createInbound } from './inbound.ts'
 import { createInbox, type Inbox } from './inbox.ts'
 import { createKeyring } from './keyring.ts'
-import { type AgentLimits, agentLimits } from './limits.ts'
+import { type AgentLimits, agentLimits, checkLimits } from './limits.ts'
+import { type LockedMessage, listLocked } from './locked.ts'
 import type { OutboxOptions } from './outbox.ts'
 import { createPeople, type People, readAddress } from './people.ts'
 import { newInc, stateKey } from './profile.ts'
 import { createReports } from './reports.ts'
-import type { LockCause } from './rows.ts'
 import { createRuns, type Run, type StartOptions } from './runs.ts'
 import { createSelf } from './self.ts'
 import { send } from './send.ts'
@@ -62,14 +61,6 @@ export type AgentOptions = {
   readonly tellsDisplayed?: (to: Address) => boolean
   /** Whether this account may learn that a protocol is spoken here, when it asks. By default contacts may, and others get no answer. */
   readonly discloses?: (to: Address, protocol: string) => boolean
-}
-
-/** A message that cannot be opened or handed over yet, and what is done about it. Times are milliseconds. */
-export type LockedMessage = {
-  readonly from: Address
-  readonly cause: LockCause
-  readonly since: number
-  readonly deadline: number
 }
 
 export interface Agent extends AsyncDisposable, Inbox, Omit<People, 'contact'>, Devices {
@@ -109,7 +100,7 @@ export interface Agent extends AsyncDisposable, Inbox, Omit<People, 'contact'>, 
 /** Opens the agent whose profile the store holds. */
 export async function createAgent(options: AgentOptions): Promise<Agent> {
   const { store, transport, clock, random, telemetry = silent } = options
-  const limits: AgentLimits = { ...agentLimits, ...options.limits }
+  const limits = checkLimits({ ...agentLimits, ...options.limits })
   const registry = createRegistry(withBuiltIn(options.protocols))
   const state = await openState({ store, random, storeKeys: options.storeKeys })
   const keyring = createKeyring()
@@ -146,7 +137,7 @@ export async function createAgent(options: AgentOptions): Promise<Agent> {
   const outbox: OutboxOptions = {
     random,
     limits,
-    lifetimeMs: coreLimits.lifetimeMs,
+    lifetimeMs: limits.lifetimeMs,
     waiting: () => delivery.waiting(),
     added: (tx, key, to) => delivery.added(tx, key, to),
   }
@@ -171,7 +162,7 @@ export async function createAgent(options: AgentOptions): Promise<Agent> {
     self,
     keyring,
     limits,
-    lifetimeMs: coreLimits.lifetimeMs,
+    lifetimeMs: limits.lifetimeMs,
     registry,
     threads,
     dialBack: dialBackParts,
@@ -407,8 +398,7 @@ export async function createAgent(options: AgentOptions): Promise<Agent> {
     watch,
     connected: ({ signal } = {}) => connected(signal),
     ...people,
-    locked: () =>
-      [...state.rows('locked')].map(([, { from, cause, received, deadline }]) => ({ from, cause, since: received, deadline })),
+    locked: () => listLocked(state, directory.nextTry),
     ...devices,
     appRow: (key) => state.get('app', key)?.bytes,
     drained: ({ signal } = {}) => delivery.drained(signal),

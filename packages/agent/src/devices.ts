@@ -8,6 +8,7 @@ import type { Commit } from './commit.ts'
 import type { Directory } from './directory.ts'
 import { AgentError } from './errors.ts'
 import { deviceLine, readDeviceLine, signNextCard, withDevice, withoutDevice } from './profile.ts'
+import { abortable } from './retry.ts'
 import type { Self } from './self.ts'
 import type { State } from './state.ts'
 
@@ -27,9 +28,9 @@ export interface Devices {
   /** The line that an admin device approves. */
   readonly deviceLine: string
   /** Lets in the device of this line; admin devices only. Compare the line with what the device shows. */
-  approveDevice(line: string): Promise<void>
-  /** Puts a device away: `retired`, or `compromised` when it is in wrong hands; admin devices only. */
-  removeDevice(id: string, reason: RemovalReason): Promise<void>
+  approveDevice(line: string, options?: { readonly signal?: AbortSignal }): Promise<void>
+  /** Takes a device off the card for good; see `RemovalReason`. An abort ends the wait, not what the relay has taken. */
+  removeDevice(id: string, reason: RemovalReason, options?: { readonly signal?: AbortSignal }): Promise<void>
 }
 
 export type DevicesParts = {
@@ -91,16 +92,22 @@ export function createDevices(parts: DevicesParts): { readonly devices: Devices;
     get deviceLine() {
       return deviceLine(self.profile())
     },
-    async approveDevice(line) {
+    async approveDevice(line, { signal } = {}) {
       const device = readDeviceLine(line)
       if (device.address !== self.address)
         throw new AgentError('ERR_AGENT_DEVICE_LINE_MALFORMED', 'the line is of another account')
       const { id, signingKey } = device
-      await publishCard((card) => withDevice(card, { id, signingKey }, clock.now()))
+      await abortable(
+        publishCard((card) => withDevice(card, { id, signingKey }, clock.now())),
+        signal,
+      )
     },
-    async removeDevice(id, reason) {
+    async removeDevice(id, reason, { signal } = {}) {
       // An id that is on no card changes nothing.
-      await publishCard((card) => withoutDevice(card, id as DeviceId, { reason, now: clock.now() }))
+      await abortable(
+        publishCard((card) => withoutDevice(card, id as DeviceId, { reason, now: clock.now() })),
+        signal,
+      )
     },
   }
   return { devices, publishStatement }

@@ -28,6 +28,8 @@ export interface Directory {
   want(address: Address): void
   /** The same, and waits for the outcome; rejects when the relay says no or is away. */
   fetch(address: Address): Promise<void>
+  /** When an account's cards are asked for again after a failure. */
+  nextTry(address: Address): number | undefined
   /** The connection is up: what failed for the lack of it is tried now. */
   resume(): void
   close(): void
@@ -56,7 +58,7 @@ const cardsMax = 10_000
 /** Hashes of taken cards that are remembered of one account. */
 const headsMax = 256
 
-type Wanted = { backoff: Backoff; running: Promise<void> | undefined; cancel: (() => void) | undefined }
+type Wanted = { backoff: Backoff; running: Promise<void> | undefined; cancel: (() => void) | undefined; at?: number }
 
 export function createDirectory(parts: DirectoryParts): Directory {
   const { self, commit, clock, random, limits } = parts
@@ -176,7 +178,9 @@ export function createDirectory(parts: DirectoryParts): Directory {
         // Messages wait for a card that is known to exist: a refusal of today is no reason to forget it.
         const isAwaited = parts.state.get('statements', address)?.outdated !== undefined
         if (isMessagingError(error) && (error.retryable || (isAwaited && !isHeld(address)))) {
-          mine.cancel = clock.at(clock.monotonic() + mine.backoff.next(), () => want(address, { now: true }))
+          const ms = mine.backoff.next()
+          mine.at = clock.now() + ms
+          mine.cancel = clock.at(clock.monotonic() + ms, () => want(address, { now: true }))
         } else {
           wanted.delete(address)
           if (isRefusal(error)) {
@@ -200,6 +204,10 @@ export function createDirectory(parts: DirectoryParts): Directory {
   return {
     want: (address) => want(address, { now: false }),
     fetch: (address) => run(address, { now: true }),
+    nextTry(address) {
+      const entry = wanted.get(address)
+      return entry?.cancel === undefined ? undefined : entry.at
+    },
     resume() {
       for (const [address, entry] of wanted) {
         entry.backoff.reset()

@@ -7,7 +7,7 @@ import { type Address, type Clock, limits as coreLimits, type Random, type Store
 import { nextDeadline, type Registry } from '@parley/kernel'
 import { dialBack } from '@parley/protocols/dial-back'
 import { delivered } from '@parley/protocols/receipts'
-import { eraseSession, heldErasureDue, ownErasureDue, sessionKey } from '@parley/session'
+import { eraseSession, heldErasureDue, ownErasureDue, sessionKey, sessionLimits } from '@parley/session'
 import { createAgenda } from './agenda.ts'
 import type { Commit } from './commit.ts'
 import { eraseCounters } from './counters.ts'
@@ -59,8 +59,6 @@ export type DueParts = {
 
 /** Expiry of keys and rows is looked at this often, whatever else is due. */
 const sweepMs = 3_600_000
-/** Numbers are remembered until nothing under them can be taken any more (design §7). */
-const counterRetentionMs = coreLimits.lifetimeMs + 2 * coreLimits.clockToleranceMs
 
 export function createDue(parts: DueParts): Due {
   const { clock, state, commit } = parts
@@ -99,9 +97,9 @@ export function createDue(parts: DueParts): Due {
     if (!sweeps) return
     expireSent(tx)
     rotateStatement(tx, parts)
-    eraseKeys(tx)
+    eraseKeys(tx, parts.limits)
     eraseAsked(tx)
-    eraseCounters(tx, tx.now - counterRetentionMs)
+    eraseCounters(tx, tx.now - parts.limits.counterRetentionMs)
   }
 
   const due: Due = {
@@ -222,12 +220,13 @@ function expireSent(tx: Tx): void {
   for (const [id, row] of tx.rows('sent')) if (row.expiry + coreLimits.lifetimeMs <= tx.now) tx.del('sent', id)
 }
 
-function eraseKeys(tx: Tx): void {
-  for (const [key, held] of tx.rows('held')) if (heldErasureDue(held) <= tx.now) tx.del('held', key)
+function eraseKeys(tx: Tx, { sessionRetentionMs }: AgentLimits): void {
+  const limits = { ...sessionLimits, retentionMs: sessionRetentionMs }
+  for (const [key, held] of tx.rows('held')) if (heldErasureDue(held, limits) <= tx.now) tx.del('held', key)
   for (const [key, own] of tx.rows('own')) {
-    if (ownErasureDue(own) > tx.now) continue
+    if (ownErasureDue(own, limits) > tx.now) continue
     tx.del('own', key)
-    tx.put('erased', sessionKey(own.smk.owner.address, own.smk.sid), eraseSession(own.smk, tx.now))
+    tx.put('erased', sessionKey(own.smk.owner.address, own.smk.sid), eraseSession(own.smk, tx.now, limits))
   }
   for (const [key, row] of tx.rows('key')) if (row.expiry !== undefined && row.expiry <= tx.now) tx.del('key', key)
   for (const [key, row] of tx.rows('erased')) if (row.until <= tx.now) tx.del('erased', key)
@@ -238,7 +237,7 @@ function rotateStatement(tx: Tx, { self, limits, random, publish }: DueParts): v
   const statement = tx.get('self', 'profile')?.statement
   if (card === undefined || statement === undefined) return
   const isOld = statement.issued + limits.agreementKeyMsMax <= tx.now
-  if (isOld) stateKey(tx, { card, random })
+  if (isOld) stateKey(tx, { card, random, retentionMs: limits.agreementRetentionMs })
   if (isOld || !statement.published) tx.after(publish)
 }
 

@@ -7,6 +7,7 @@ import { MessagingError, type MessagingErrorOptions } from '@parley/core'
 /** Codes of an `AgentError`; docs/errors.md explains each. */
 export type AgentErrorCode =
   | 'ERR_AGENT_CLOSED'
+  | 'ERR_AGENT_LIMITS_INCONSISTENT'
   | 'ERR_AGENT_PROFILE_ABSENT'
   | 'ERR_AGENT_PROFILE_EXISTS'
   | 'ERR_AGENT_PROFILE_IN_USE'

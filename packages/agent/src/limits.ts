@@ -4,7 +4,19 @@
  */
 
 /** The limits of an agent, each with a name. Times are milliseconds. */
+import { limits as coreLimits } from '@parley/core'
+import { sessionLimits } from '@parley/session'
+import { AgentError } from './errors.ts'
+
 export type AgentLimits = {
+  /** L: how long a message may be on its way (design §7). At most that of the relays. */
+  readonly lifetimeMs: number
+  /** Session keys are kept so long after their last use, own and others'. */
+  readonly sessionRetentionMs: number
+  /** A replaced agreement key is kept so long. */
+  readonly agreementRetentionMs: number
+  /** Numbers of a sender are remembered so long after the last one. */
+  readonly counterRetentionMs: number
   /** Messages in the outbox that no relay has accepted yet; `send` refuses more. */
   readonly outboxMessagesMax: number
   /** Octets of a message's attributes set. */
@@ -52,7 +64,14 @@ export type AgentLimits = {
 }
 
 /** The limits of an agent that is given no others. */
+const dayMs = 86_400_000
+
 export const agentLimits: AgentLimits = {
+  lifetimeMs: coreLimits.lifetimeMs,
+  sessionRetentionMs: sessionLimits.retentionMs,
+  // A sender may seal to the old key until its statement ends, and the stanza may take the lifetime L to come.
+  agreementRetentionMs: coreLimits.statementLifetimeMs + coreLimits.lifetimeMs + 2 * dayMs,
+  counterRetentionMs: coreLimits.lifetimeMs + 2 * dayMs,
   outboxMessagesMax: 10_000,
   messageBytesMax: 256 * 1024,
   lockedStanzasMax: 100,
@@ -75,4 +94,18 @@ export const agentLimits: AgentLimits = {
   reportsPerHourMax: 10,
   directoryMsMax: 3_600_000,
   agreementKeyMsMax: 7 * 86_400_000,
+}
+
+/** What outlives a message by two days at least: its last day, and clocks that differ. */
+const retentions = ['sessionRetentionMs', 'agreementRetentionMs', 'counterRetentionMs'] as const
+
+/** Refuses limits under which a message could come when what is needed for it is gone (`ERR_AGENT_LIMITS_INCONSISTENT`). */
+export function checkLimits(limits: AgentLimits): AgentLimits {
+  if (!(limits.lifetimeMs > 0 && limits.lifetimeMs <= coreLimits.lifetimeMs))
+    throw new AgentError('ERR_AGENT_LIMITS_INCONSISTENT', `lifetimeMs must be at most ${coreLimits.lifetimeMs}`)
+  for (const name of retentions) {
+    if (!(limits[name] >= limits.lifetimeMs + 2 * dayMs))
+      throw new AgentError('ERR_AGENT_LIMITS_INCONSISTENT', `${name} must be lifetimeMs and two days at least`)
+  }
+  return limits
 }

@@ -7,6 +7,7 @@ import { decideHeld, formatContactLink, parseContactLink, safetyNumber } from '@
 import type { Commit } from './commit.ts'
 import { cardHash, type Directory } from './directory.ts'
 import { AgentError } from './errors.ts'
+import { abortable } from './retry.ts'
 import type { Self } from './self.ts'
 import type { State, Tx } from './state.ts'
 
@@ -28,7 +29,10 @@ export interface People {
   /** Adds somebody by address or by link; with a link nobody has to trust the relay's word on who it is. */
   addContact(link: string): Promise<Contact>
   /** The safety number with an account; fetches its card when it is not known. */
-  safetyNumber(address: string): Promise<{ readonly number: string; readonly verified: boolean }>
+  safetyNumber(
+    address: string,
+    options?: { readonly signal?: AbortSignal },
+  ): Promise<{ readonly number: string; readonly verified: boolean }>
   /** The person compared the safety number. */
   markVerified(address: string): Promise<void>
   /** Ends a held state: go on with the pinned keys, or take those that were offered. */
@@ -78,9 +82,9 @@ export function createPeople({ self, state, commit, directory, taken }: PeoplePa
       directory.want(address)
       return contact(address)
     },
-    async safetyNumber(text) {
+    async safetyNumber(text, { signal } = {}) {
       const address = readAddress(text)
-      if (state.get('pin', address) === undefined) await directory.fetch(address)
+      if (state.get('pin', address) === undefined) await abortable(directory.fetch(address), signal)
       const pin = state.get('pin', address)
       const account = self.account()
       if (pin === undefined || account === undefined) throw new AgentError('ERR_AGENT_PROFILE_DAMAGED', 'a card is missing')

@@ -16,6 +16,7 @@ import {
 import { type Card, type CardDevice, type ReadCard, type RemovalReason, signCard, signStatement } from '@parley/identity'
 import { generateKey, importKey, type Jwk, publicJwk, thumbprint } from '@parley/jose'
 import { AgentError } from './errors.ts'
+import { agentLimits } from './limits.ts'
 import type { ProfileRow } from './rows.ts'
 import type { Tx } from './state.ts'
 
@@ -74,7 +75,10 @@ export function newInc(random: Random): string {
 }
 
 /** Makes a fresh agreement key and states it; the one before is kept until nothing under it can still come. */
-export function stateKey(tx: Tx, options: { readonly card: ReadCard; readonly random: Random }): void {
+export function stateKey(
+  tx: Tx,
+  options: { readonly card: ReadCard; readonly random: Random; readonly retentionMs?: number },
+): void {
   const { card, random } = options
   const profile = tx.get('self', 'profile')
   const signing = tx.get('key', 'signing')
@@ -91,13 +95,11 @@ export function stateKey(tx: Tx, options: { readonly card: ReadCard; readonly ra
   )
   const before = profile.statement
   const old = before === undefined ? undefined : tx.get('key', before.kid)
-  if (before !== undefined && old !== undefined) tx.put('key', before.kid, { ...old, expiry: tx.now + agreementRetentionMs })
+  if (before !== undefined && old !== undefined)
+    tx.put('key', before.kid, { ...old, expiry: tx.now + (options.retentionMs ?? agentLimits.agreementRetentionMs) })
   tx.put('key', kid, { jwk: agreement, created: tx.now })
   tx.put('self', 'profile', { ...profile, statement: { n, issued: tx.now, jws, kid, published: false } })
 }
-
-// A sender may seal to the old key until the statement ends, and the stanza may take the lifetime L to come.
-const agreementRetentionMs = coreLimits.statementLifetimeMs + coreLimits.lifetimeMs + 2 * coreLimits.clockToleranceMs
 
 /** The line by which a new device asks to be let in: its address and its signing key. */
 export function deviceLine(profile: ProfileRow): string {

@@ -1,5 +1,6 @@
 /**
- * When to try again: doubling waits with a random part, so that many agents do not come back at the same moment.
+ * When to try again: doubling waits with a random part, so that many agents do not come back at the same moment. And waiting
+ * for what may take long, until the caller has had enough.
  * @module
  */
 import type { Random } from '@parley/core'
@@ -24,4 +25,15 @@ export function createBackoff(options: { readonly random: Random; readonly msMin
       wait = options.msMin
     },
   }
+}
+
+/** Settles as `work` does, or rejects with the signal's reason when that comes first; the work itself goes on. */
+export function abortable<T>(work: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  if (signal === undefined) return work
+  return new Promise((resolve, reject) => {
+    const abort = (): void => reject(signal.reason)
+    if (signal.aborted) abort()
+    signal.addEventListener('abort', abort, { once: true })
+    work.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort))
+  })
 }

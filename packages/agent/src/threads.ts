@@ -54,7 +54,7 @@ export type Stepped = {
 
 /** The thread that a message or an application names, through its aliases. */
 export function findThread(
-  tx: Tx,
+  tx: Pick<Tx, 'get'>,
   thread: { readonly protocol: string; readonly peer: Address; readonly threadId: string },
 ): ThreadRecord | undefined {
   const key = threadKey(thread)
