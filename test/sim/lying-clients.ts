@@ -23,6 +23,7 @@ const attackKinds = [
   'request for a key of others',
   'flood of stanzas',
   'flood of key requests',
+  'second first card',
 ] as const
 type AttackKind = (typeof attackKinds)[number]
 
@@ -44,7 +45,9 @@ export async function simulateLyingClients(seed: number, { planted }: { readonly
   const mallory = await createRawDevice(world, { name: 'mallory@a.test', url, random: random.fork('mallory') })
   const sids = watchForSids(world)
   const renamed = new Set<string>()
-  helpLiar(world, { renamed, as: alice, ...(planted ? { instead: mallory.cardOf(alice.address) } : {}) })
+  const fork: Fork = { ...mallory.cardOf(mallory.address, { other: true }), isServed: false, seen: new Map() }
+  const instead = planted ? mallory.cardOf(alice.address) : undefined
+  helpLiar(world, { renamed, as: alice, mallory: mallory.address, fork, ...(instead === undefined ? {} : { instead }) })
   const ledger = createLedger(world)
   await world.settled(ledger.say(alice, bob.address))
   await world.settled(ledger.say(bob, alice.address))
@@ -52,7 +55,18 @@ export async function simulateLyingClients(seed: number, { planted }: { readonly
   await world.settled(ledger.say(alice, mallory.address))
   await world.run({ timeMs: 5_000 })
 
-  const liar: Liar = { world, mallory, random, sids, alice, bob: [bob, second], keys: new Map(), renamed, numbers: { seq: 0 } }
+  const liar: Liar = {
+    world,
+    mallory,
+    random,
+    sids,
+    alice,
+    bob: [bob, second],
+    keys: new Map(),
+    renamed,
+    fork,
+    numbers: { seq: 0 },
+  }
   const readers = { bob: await mallory.readersOf(bob.address), alice: await mallory.readersOf(alice.address) }
   const faults = Object.fromEntries(attackKinds.map((kind) => [kind, 0])) as Record<AttackKind, number>
   const start = world.schedule.time()
@@ -84,6 +98,7 @@ export async function simulateLyingClients(seed: number, { planted }: { readonly
     ...own.flatMap(({ device, text }) => (text.startsWith(ownWords) ? [] : [`${device} was handed ${text} as from mallory`])),
     ...twoFaced(own),
     ...stolenKeys(liar),
+    ...forksTaken(world, fork),
   ]
   for (const { name, agent } of [alice, bob, second]) {
     const count = agent.locked().filter(({ from }) => from === mallory.address).length
@@ -107,6 +122,7 @@ type Liar = {
   readonly keys: Map<string, Key>
   /** Stanzas that leave her relay under the name of alice. */
   readonly renamed: Set<string>
+  readonly fork: Fork
   readonly numbers: { seq: number }
 }
 
@@ -157,6 +173,14 @@ function attack(
       return requestKeys(liar, readers.alice, 1)
     case 'flood of key requests':
       return requestKeys(liar, readers.alice, floodStanzas)
+    case 'second first card': {
+      // She signs two cards of one version, and bob's relay serves the other one from now on.
+      liar.fork.isServed = true
+      const says = textAttributes(mallory, text(`${ownWords} there is news under ${numbers.seq + 1}`))
+      const parley = { ...(says.others?.['parley'] as object), card: 2 }
+      mallory.send({ ...says, others: { parley } }, to)
+      return true
+    }
     case 'flood of stanzas': {
       const [key] = liar.sids
       for (let i = 0; i < floodStanzas; i++) mallory.sendOctets(bob, garbage(key, random))
@@ -224,7 +248,17 @@ function watchForSids(world: World): ReadonlySet<string> {
   return sids
 }
 
+type Fork = {
+  readonly card: string
+  readonly statement: string
+  isServed: boolean
+  /** The cards of hers that each device was served. */
+  readonly seen: Map<string, Set<string>>
+}
+
 type Help = {
+  readonly mallory: Address
+  readonly fork: Fork
   readonly renamed: ReadonlySet<string>
   readonly as: SimDevice
   /** What bob's relay serves as the card of `as`. */
@@ -232,7 +266,7 @@ type Help = {
 }
 
 // Her relay sends what she asks for under another name; with `instead`, bob's relay is in it as well, from his first contact on.
-function helpLiar(world: World, { renamed, as, instead }: Help): void {
+function helpLiar(world: World, { renamed, as, instead, mallory, fork }: Help): void {
   const { address, agent } = as
   const { device } = agent
   world.network.intercept = ({ from, to, bytes }) => {
@@ -241,15 +275,26 @@ function helpLiar(world: World, { renamed, as, instead }: Help): void {
     const { frame } = read
     if (frame.t === 'stanza' && from === 'a.test' && to === 'b.test' && renamed.has(frame.header.id))
       return [writeFrame({ ...frame, header: { ...frame.header, from: address, device } })]
-    if (frame.t !== 'response' || !frame.ok || instead === undefined || !to.startsWith('bob@')) return [bytes]
+    if (frame.t !== 'response' || !frame.ok || !to.startsWith('bob@')) return [bytes]
     const { cards, card } = frame.value
     const [first] = Array.isArray(cards) ? cards : [card]
     const served = typeof first === 'string' ? readCard(first) : undefined
-    if (served?.ok !== true || served.card.address !== address) return [bytes]
-    const value =
-      cards === undefined ? { card: instead.card, statements: [instead.statement] } : { cards: [instead.card], version: 1 }
+    if (served?.ok !== true) return [bytes]
+    const other = served.card.address === address ? instead : served.card.address === mallory && fork.isServed ? fork : undefined
+    if (served.card.address === mallory && cards !== undefined)
+      fork.seen.set(to, (fork.seen.get(to) ?? new Set()).add(other?.card ?? served.jws))
+    if (other === undefined) return [bytes]
+    const value = cards === undefined ? { card: other.card, statements: [other.statement] } : { cards: [other.card], version: 1 }
     return [writeFrame({ ...frame, value })]
   }
+}
+
+// Whoever was served both must have noticed.
+function forksTaken(world: World, { seen }: Fork): readonly string[] {
+  return [...seen].flatMap(([device, cards]) => {
+    const isReported = world.reports.some((report) => report.startsWith(`${device} card-fork`))
+    return cards.size > 1 && !isReported ? [`${device} took two first cards of one account`] : []
+  })
 }
 
 // One number, one text: whoever was handed both was deceived.

@@ -25,8 +25,8 @@ export type RawDevice = {
   readonly received: readonly IncomingStanza[]
   /** The devices and agreement keys of an account, asked of the relay. */
   readersOf(address: Address): Promise<readonly Reader[]>
-  /** A card and a statement of any address, with this device on it: true for the own one alone. */
-  cardOf(address: Address): { readonly card: string; readonly statement: string }
+  /** A first card of any address and a statement, with this device on it: true for the own one alone. `other` makes a second first card. */
+  cardOf(address: Address, options?: { readonly other?: boolean }): { readonly card: string; readonly statement: string }
   /** Signs as this device and sends; `attributes` may claim anything. */
   send(attributes: Attributes, to: { readonly address: Address; readonly readers: readonly Reader[] }): StanzaId
   /** Sends octets that somebody signed, sealed anew. */
@@ -58,8 +58,9 @@ export async function createRawDevice(
   const agreement = generateKey('X25519', { random })
   const seconds = Math.floor(clock.now() / 1000)
   const devices = [{ id, signingKey: publicJwk(signing), added: seconds, admin: true as const }]
-  const next = thumbprint(generateKey('Ed25519', { random }))
-  const cardOf = (of: Address) => {
+  const nexts = [generateKey('Ed25519', { random }), generateKey('Ed25519', { random })].map((key) => thumbprint(key))
+  const cardOf = (of: Address, { other = false } = {}) => {
+    const next = nexts[other ? 1 : 0] ?? ''
     const card = signCard(
       { address: of, version: 1, prev: null, accountKey: account.publicJwk as Jwk, next, devices },
       { key: account, now: clock.now() },
