@@ -3,11 +3,11 @@
  * @module
  */
 
-/** The limits of an agent, each with a name. Times are milliseconds. */
 import { limits as coreLimits } from '@parley/core'
 import { sessionLimits } from '@parley/session'
 import { AgentError } from './errors.ts'
 
+/** The limits of an agent, each with a name. Times are milliseconds. */
 export type AgentLimits = {
   /** L: how long a message may be on its way (design §7). At most that of the relays. */
   readonly lifetimeMs: number
@@ -63,9 +63,9 @@ export type AgentLimits = {
   readonly agreementKeyMsMax: number
 }
 
-/** The limits of an agent that is given no others. */
 const dayMs = 86_400_000
 
+/** The limits of an agent that is given no others. */
 export const agentLimits: AgentLimits = {
   lifetimeMs: coreLimits.lifetimeMs,
   sessionRetentionMs: sessionLimits.retentionMs,
