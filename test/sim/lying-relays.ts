@@ -2,7 +2,7 @@
  * Guarantees 1 to 3 with relays that lie: nothing changed, replayed or misdelivered reaches an application, nothing enters
  * an inbox twice, and no lie makes a sender believe in a delivery. When the relays are honest again everything flows.
  */
-import { limits, type Store, type ThreadId, uuidUrnFrom } from '@parley/core'
+import { type Address, limits, type Store, type ThreadId, uuidUrnFrom } from '@parley/core'
 import { createSimRandom, type SimRandom } from '@parley/core/sim'
 import { createWorld, type SimDevice, type World } from '@parley/testing'
 import { createLedger, isDelivered, type Ledger } from './ledger.ts'
@@ -33,18 +33,19 @@ export async function simulateLyingRelays(seed: number, { planted }: { readonly 
   const [alice] = devices
   if (alice !== undefined) devices.push(await world.addDevice(alice))
   const ledger = createLedger(world)
+  const cast: Cast = { devices, ledger, random, threadOf: threadsOf(random) }
   // First contact is by an honest relay: what trust at first use is worth is another question.
-  await everyone(world, { devices, ledger, random })
+  await everyone(world, cast)
   await world.run({ until: ledger.isSettled, timeMs: calmMs })
   const before = ledger.lost()
 
   const liar = createLiar(world, random)
   liar.rate = 0.12
-  await converse(world, { devices, ledger, random })
+  await converse(world, cast)
   liar.rate = 0
   const said = ledger.said.length
   await restartAll(world)
-  await everyone(world, { devices, ledger, random })
+  await everyone(world, cast)
   await world.run({ until: () => ledger.said.slice(said).every((one) => isDelivered(world, one)), timeMs: calmMs })
   // What a lie left locked for good has its end when the lifetime is over.
   await restartAfter(world, limits.lifetimeMs + 60_000)
@@ -67,24 +68,40 @@ export async function simulateLyingRelays(seed: number, { planted }: { readonly 
   return { violations, faults: { ...liar.lies, crash: 1 }, messages: ledger.said.length }
 }
 
-type Cast = { readonly devices: readonly SimDevice[]; readonly ledger: Ledger; readonly random: SimRandom }
+type Cast = {
+  readonly devices: readonly SimDevice[]
+  readonly ledger: Ledger
+  readonly random: SimRandom
+  threadOf(from: SimDevice, to: Address): ThreadId
+}
 
 // A brand: uuidUrnFrom makes what ThreadId stands for.
 const newThread = (random: SimRandom): ThreadId => uuidUrnFrom(random.bytes(16)) as ThreadId
 
-// Everyone writes to everyone, in a new thread.
-async function everyone(world: World, { devices, ledger, random }: Cast): Promise<void> {
+/** One thread for each device and whom it writes to, from the first word to the last. */
+function threadsOf(random: SimRandom): (from: SimDevice, to: Address) => ThreadId {
+  const threads = new Map<string, ThreadId>()
+  return (from, to) => {
+    const name = `${from.name} ${to}`
+    const thread = threads.get(name) ?? newThread(random)
+    threads.set(name, thread)
+    return thread
+  }
+}
+
+// Everyone writes to everyone.
+async function everyone(world: World, { devices, ledger, threadOf }: Cast): Promise<void> {
   for (const from of devices)
     for (const { address } of devices.filter((other) => other.address !== from.address))
-      await world.settled(ledger.say(from, address, { thread: newThread(random) }))
+      await world.settled(ledger.say(from, address, { thread: threadOf(from, address) }))
 }
 
 // A minute of talk, with one process that dies in between.
-async function converse(world: World, { devices, ledger, random }: Cast): Promise<void> {
+async function converse(world: World, { devices, ledger, random, threadOf }: Cast): Promise<void> {
   const start = world.schedule.time()
   for (const device of devices) {
     for (const { address } of devices.filter((other) => other.address !== device.address)) {
-      const thread = newThread(random)
+      const thread = threadOf(device, address)
       for (let i = 0; i < 3; i++) {
         world.schedule.at(start + random.int(lyingMs), () => {
           if (device.isUp) void ledger.say(device, address, { thread })
