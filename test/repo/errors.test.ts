@@ -27,3 +27,11 @@ it('every error names its section', () => {
   expect(documented.map((code) => new MessagingError(code, '').help)).toEqual(anchors)
   expect(new MessagingError('ERR_AGENT_CLOSED', '').help).toBe('docs/errors.md#err_agent_closed')
 })
+
+it('every problem that an agent names itself stands in its README', () => {
+  const sources = sourcesOf('packages/agent').map(read).join('\n')
+  const named = [...sources.matchAll(/\b(?:refuse\(tx, |report\()'([a-z-]+)'/g)].map(([, code]) => `\`${code}\``)
+  expect(named.length).toBeGreaterThan(10)
+  const [, table = ''] = read('packages/agent/README.md').split('\n## Problems\n')
+  expect(named.filter((code) => !table.includes(code))).toEqual([])
+})
