@@ -71,7 +71,7 @@ export function markSeen(tx: Tx, sequence: Sequence, noted: Noted): void {
   const { seq, holesMax, missed, threadId } = noted
   const key = keyOf(sequence)
   noteDigest(tx, key, noted)
-  let row: CounterRow = { ...(tx.get('counter', key) ?? { max: 0, holes: [] }), last: tx.now }
+  let row: CounterRow = { ...(tx.get('counter', key) ?? { max: 0, holes: [] }), last: ageOf(tx) }
   if (noted.begins === true) row = { ...row, first: seq }
   if (row.missed?.includes(seq) === true) row = { ...row, missed: row.missed.filter((number) => number !== seq) }
   if (missed !== undefined) {
@@ -131,7 +131,7 @@ export function askFor(
     if (!here.has(number) && !isSettled(tx, sequence, number) && row.asked?.includes(number) !== true) numbers.unshift(number)
   }
   if (numbers.length > 0)
-    tx.put('counter', key, { ...row, last: tx.now, asked: [...(row.asked ?? []), ...numbers].slice(-2 * numbersMax) })
+    tx.put('counter', key, { ...row, last: ageOf(tx), asked: [...(row.asked ?? []), ...numbers].slice(-2 * numbersMax) })
   return numbers
 }
 
@@ -145,7 +145,12 @@ export function markGone(tx: Tx, sequence: Sequence, numbers: readonly number[])
   return asked
 }
 
-/** Forgets sequences and threads of which nothing can come any more: what is older than the lifetime is stale anyway. */
+/** For how long this agent has run. */
+export function ageOf(tx: Pick<Tx, 'get'>): number {
+  return tx.get('age', 'agent')?.ms ?? 0
+}
+
+/** Forgets sequences and threads of which nothing came since this age: what is older than the lifetime is stale anyway. */
 export function eraseCounters(tx: Tx, before: number): void {
   for (const [key, { last }] of tx.rows('counter')) {
     if (last === undefined || last > before) continue
@@ -153,7 +158,7 @@ export function eraseCounters(tx: Tx, before: number): void {
     for (let slot = 0; slot < runsMax; slot++)
       if (tx.get('digest', `${key} ${slot}`) !== undefined) tx.del('digest', `${key} ${slot}`)
   }
-  for (const [key, { sent }] of tx.rows('tail')) if (sent !== undefined && sent <= before) tx.del('tail', key)
+  for (const [key, { last }] of tx.rows('tail')) if (last !== undefined && last <= before) tx.del('tail', key)
 }
 
 /** The next number of this device in a conversation, and the one before it in the thread. */
@@ -167,7 +172,7 @@ export function allot(
   if (threadId === undefined) return { seq, prev: 0 }
   const tail = tailKey(to, threadId)
   const prev = tx.get('tail', tail)?.seq ?? 0
-  tx.put('tail', tail, { seq, sent: tx.now, id })
+  tx.put('tail', tail, { seq, last: ageOf(tx), id })
   return { seq, prev }
 }
 

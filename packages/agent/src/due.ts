@@ -10,7 +10,7 @@ import { delivered } from '@parley/protocols/receipts'
 import { eraseSession, heldErasureDue, ownErasureDue, sessionKey, sessionLimits } from '@parley/session'
 import { createAgenda } from './agenda.ts'
 import type { Commit } from './commit.ts'
-import { eraseCounters } from './counters.ts'
+import { ageOf, eraseCounters } from './counters.ts'
 import type { DialBack } from './dial-back.ts'
 import type { Inbound } from './inbound.ts'
 import type { AgentLimits } from './limits.ts'
@@ -65,6 +65,7 @@ export function createDue(parts: DueParts): Due {
   const agenda = createAgenda()
   let alarm: { readonly ms: number; readonly cancel: () => void } | undefined
   let sweptAt = Number.NEGATIVE_INFINITY
+  let sweptMonotonic = clock.monotonic()
   let compacting: Promise<void> | undefined
   let again = false
   let closed = false
@@ -79,7 +80,10 @@ export function createDue(parts: DueParts): Due {
     alarm = { ms, cancel }
   }
 
-  const work = (tx: Tx, names: readonly string[], sweeps: boolean): void => {
+  const work = (
+    tx: Tx,
+    { names, sweeps, ran }: { readonly names: readonly string[]; readonly sweeps: boolean; readonly ran: number },
+  ): void => {
     const locked: string[] = []
     for (const name of names) {
       const space = name.indexOf(' ')
@@ -99,7 +103,10 @@ export function createDue(parts: DueParts): Due {
     rotateStatement(tx, parts)
     eraseKeys(tx, parts.limits)
     eraseAsked(tx)
-    eraseCounters(tx, tx.now - parts.limits.counterRetentionMs)
+    const age = ageOf(tx) + ran
+    tx.put('age', 'agent', { ms: age })
+    // By what has surely passed: a clock that was set ahead and back must not make old messages new.
+    eraseCounters(tx, age - parts.limits.counterRetentionMs)
   }
 
   const due: Due = {
@@ -120,18 +127,22 @@ export function createDue(parts: DueParts): Due {
     },
     async run() {
       const now = clock.now()
+      const monotonic = clock.monotonic()
       const names = agenda.take(now)
       // A clock that was set back must not put it off.
       const sweeps = now >= sweptAt + sweepMs || now < sweptAt
       try {
-        await commit((tx) => work(tx, names, sweeps))
+        await commit((tx) => work(tx, { names, sweeps, ran: monotonic - sweptMonotonic }))
       } catch {
         const retry = clock.now() + parts.limits.retryMsMax
         for (const name of names) agenda.set(name, retry)
         set(retry)
         return
       }
-      if (sweeps) sweptAt = now
+      if (sweeps) {
+        sweptAt = now
+        sweptMonotonic = monotonic
+      }
       parts.changed()
       set(Math.min(agenda.next() ?? Number.POSITIVE_INFINITY, sweptAt + sweepMs, firstExpiry(state)))
     },

@@ -63,7 +63,7 @@ export type ConversationRow = {
 }
 
 /** The last message of this device in a thread. Key: `<peer> <thread id>`. */
-export type TailRow = { readonly seq: number; readonly sent?: number; readonly id?: MessageId }
+export type TailRow = { readonly seq: number; readonly last?: number; readonly id?: MessageId }
 
 /** Numbers seen of a sending device. Key: `<address> <device> <inc> <conversation>`. */
 export type CounterRow = {
@@ -80,9 +80,15 @@ export type CounterRow = {
   /** Numbers that the sending device was asked for, and those that it has no more. */
   readonly asked?: readonly number[]
   readonly gone?: readonly number[]
-  /** Milliseconds; when a number was last noted. */
+  /** By the agent's age (see `AgeRow`); when a number was last noted. */
   readonly last?: number
 }
+
+/**
+ * For how long this agent has run, in milliseconds, in all its processes: a time that no setting of a clock moves. What must not be
+ * forgotten too early is forgotten by it. Key: `agent`.
+ */
+export type AgeRow = { readonly ms: number }
 
 /** Hashes of signed payloads by their numbers, for a run of numbers of a sequence. Key: `<counter's key> <slot>`. */
 export type DigestRow = { readonly run: number; readonly hashes: { readonly [seq: string]: string } }
@@ -217,6 +223,7 @@ export type Rows = {
   counter: CounterRow
   digest: DigestRow
   asked: AskedRow
+  age: AgeRow
   outbox: OutboxRow
   stanza: StanzaRow
   sent: SentRow
@@ -251,6 +258,7 @@ export const tables: readonly Table[] = [
   'counter',
   'digest',
   'asked',
+  'age',
   'outbox',
   'stanza',
   'sent',
