@@ -165,8 +165,11 @@ export function createDelivery(parts: DeliveryParts): Delivery {
     again = true
     if (closed || running !== undefined) return
     running = sealAll()
-      // The store failed: what is in the outbox is still there, and the next wake tries again.
-      .catch(() => {})
+      // The store failed: what is in the outbox is still there. The connection starts over, and wakes this when it is up;
+      // to try again at once would be to try as fast as a full disk can refuse.
+      .catch(() => {
+        again = false
+      })
       .then(() => {
         running = undefined
         if (again) wake()

@@ -78,6 +78,22 @@ describe('a test network', () => {
     await all.network.close()
   })
 
+  it('lets time go on while a disk is full and something waits to be sealed', async () => {
+    const all = await two(8)
+    const sent = await say(all, 'hello')
+    const { disk } = all.alice
+    // Bob's card is the last thing that finds room.
+    disk.onBatch = ({ at }) => {
+      if (at === 'after') disk.full = true
+    }
+    await all.network.advance(10_000)
+    expect([disk.full, sent.status().state]).toEqual([true, 'queued'])
+    disk.onBatch = () => {}
+    disk.full = false
+    expect(await hear(all.network, all.bob)).toBe('hello')
+    await all.network.close()
+  })
+
   it('gives every device of an account a copy', async () => {
     const all = await two(5)
     const second = await all.network.addDevice(all.bob)
