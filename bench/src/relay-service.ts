@@ -37,7 +37,12 @@ const ticksPerSecond = 100
 
 /** Starts a program of Node that prints `port=…` when it is ready. */
 export async function startServer(args: readonly string[]): Promise<ServerProcess> {
-  const child = spawn('taskset', ['-c', '0', process.execPath, ...args], { stdio: ['ignore', 'pipe', 'inherit'] })
+  const stdio: ['ignore', 'pipe', 'inherit'] = ['ignore', 'pipe', 'inherit']
+  // util-linux has it; elsewhere the system puts the process where it likes.
+  const child =
+    process.platform === 'linux'
+      ? spawn('taskset', ['-c', '0', process.execPath, ...args], { stdio })
+      : spawn(process.execPath, args, { stdio })
   const ended = new Promise<void>((done) => child.once('exit', () => done()))
   const { pid } = child
   for await (const line of createInterface({ input: child.stdout })) {
