@@ -9,7 +9,7 @@ import { fileURLToPath } from 'node:url'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 const [command, ...args] = process.argv.slice(2)
-const quiet = command === 'parley' || command === 'relay'
+const quiet = command === 'parley' || command === 'relay' || args.includes('--json')
 // What is measured against, and what writes the API reference, are two hundred megabytes that nobody else needs.
 const isLean = !/^(?:bench:.*|check|docs:api)$/.test(command)
 const lean = isLean ? ['--filter', '!@parley/bench', '--filter', '!@parley/reference'] : []
