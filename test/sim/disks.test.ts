@@ -10,8 +10,7 @@ import { calm, createTown, restart, talk } from './town.ts'
 
 const troubleMs = 40_000
 
-// Guarantees 1 and 5 with bad disks: slow ones everywhere; at devices also full for a while, and refusing batches, some of which
-// they have written all the same.
+// Guarantees 1 and 5 with bad disks: slow, full for a while, refusing batches, some of which they have written all the same.
 async function simulate(seed: number, { planted }: { readonly planted: boolean }): Promise<Outcome> {
   const world = createWorld({
     seed,
@@ -25,7 +24,7 @@ async function simulate(seed: number, { planted }: { readonly planted: boolean }
   })
   const random = createSimRandom(`disks ${seed}`)
   const plaintext = watchForPlaintext(world)
-  const { processes, devices } = await createTown(world)
+  const { processes } = await createTown(world)
   const ledger = createLedger(world)
   const faults = { 'slow disk': 0, 'full disk': 0, 'refused batch': 0, 'refused after writing': 0, crash: 0, 'lost batch': 0 }
   let flaky = 0.03
@@ -33,7 +32,7 @@ async function simulate(seed: number, { planted }: { readonly planted: boolean }
     disk.syncMs = random.int(4) === 0 ? 200 : 2
     if (disk.syncMs > 100) faults['slow disk']++
   }
-  for (const { disk } of devices) {
+  for (const { disk } of processes) {
     disk.onBatch = ({ at }) => {
       if (!random.chance(flaky)) return
       faults[at === 'before' ? 'refused batch' : 'refused after writing']++
@@ -43,7 +42,7 @@ async function simulate(seed: number, { planted }: { readonly planted: boolean }
   talk(world, { random, ledger, count: 4, ms: troubleMs, runs: true })
   const start = world.schedule.time()
   for (let i = 0; i < 3; i++) {
-    const { disk } = random.pick(devices)
+    const { disk } = random.pick(processes)
     const at = start + random.int(troubleMs)
     world.schedule.at(at, () => {
       disk.full = true

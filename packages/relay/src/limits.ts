@@ -35,6 +35,8 @@ export type RelayLimits = {
   readonly retryMsMin: number
   /** Between two attempts to reach another relay at the most. */
   readonly retryMsMax: number
+  /** How often the first of a queue is tried while the other relay says that it cannot store it just now. */
+  readonly refusalsMax: number
   /** How long an attempt to reach another relay may take. */
   readonly dialTimeoutMs: number
   /** Published keys of another domain are fetched again after this. */
@@ -70,6 +72,7 @@ export const relayLimits: RelayLimits = {
   clockToleranceMs: limits.clockToleranceMs,
   retryMsMin: 500,
   retryMsMax: 30_000,
+  refusalsMax: 20,
   dialTimeoutMs: 10_000,
   keysLifetimeMs: 300_000,
   keysFailureMs: 2_000,

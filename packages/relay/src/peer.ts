@@ -3,7 +3,7 @@
  * durable log; retried with backoff. What the other relay does not take is told to the sender's mailbox before it leaves the log.
  * @module
  */
-import { type Connection, type JsonObject, toAddress } from '@parley/core'
+import { type Connection, isMessagingError, type JsonObject, toAddress } from '@parley/core'
 import {
   type Bounce,
   createS2sInitiator,
@@ -55,6 +55,8 @@ type Live = {
   readonly link: Link
   readonly progress: Progress
   readonly sent: { readonly n: number; readonly header: Uint8Array }[]
+  /** What is acknowledged from now on is sent again. */
+  isOver: boolean
 }
 
 export function createPeer(context: RelayContext, parts: PeerParts): Peer {
@@ -65,6 +67,7 @@ export function createPeer(context: RelayContext, parts: PeerParts): Peer {
   let state: 'idle' | 'connecting' | 'live' | 'waiting' | 'closed' = 'idle'
   let live: Live | undefined
   let attempts = 0
+  let refused: { readonly id: Bounce['id']; readonly times: number } | undefined
   let cancelRetry = (): void => {}
   let isPumping = false
   let isAgain = false
@@ -118,7 +121,7 @@ export function createPeer(context: RelayContext, parts: PeerParts): Peer {
       onDrain: () => pump(),
     })
     link.name = route.domain
-    const mine: Live = { stream, link, progress: createProgress(clock), sent: [] }
+    const mine: Live = { stream, link, progress: createProgress(clock), sent: [], isOver: false }
     live = mine
     link.start()
   }
@@ -131,12 +134,11 @@ export function createPeer(context: RelayContext, parts: PeerParts): Peer {
   function on(mine: Live, event: S2sInitiatorEvent): void {
     if (event.kind === 'ready') {
       state = 'live'
-      attempts = 0
       telemetry.count('relay.peer.ready')
       for (const each of asked) ask(mine, each)
       pump()
     } else if (event.kind === 'acked') {
-      acks = acks.then(() => onAcked(mine, event)).catch(() => telemetry.count('relay.peer.ack_failed'))
+      acks = acks.then(() => onAcked(mine, event)).catch(() => startOver(mine))
       track(acks)
     } else if (event.kind === 'response') onResponse(event)
     else if (event.kind === 'fatal') {
@@ -148,12 +150,47 @@ export function createPeer(context: RelayContext, parts: PeerParts): Peer {
   }
 
   async function onAcked(mine: Live, { h, cards, bounced }: Extract<S2sInitiatorEvent, { kind: 'acked' }>): Promise<void> {
+    // What comes behind a refused stanza is sent again with it.
+    if (mine.isOver) return
     mine.progress.moved()
     onCards(cards)
-    for (const bounce of bounced) await handBack(mine, bounce)
+    const again = refusedNow(mine, bounced)
+    for (const bounce of bounced) {
+      const n = positionOf(mine, bounce.id)
+      if (n !== undefined && (again === undefined || n < again)) await handBack(mine, bounce)
+    }
+    if (again !== undefined) {
+      await mailbox.ack(reader, mailbox.epoch, again - 1)
+      startOver(mine)
+      return
+    }
+    attempts = 0
     while ((mine.sent[0]?.n ?? Number.POSITIVE_INFINITY) <= h) mine.sent.shift()
     await mailbox.ack(reader, mailbox.epoch, h)
     pump()
+  }
+
+  /** What the store or the other relay did not take just now is still in the log: it goes again on the next connection. */
+  function startOver(mine: Live): void {
+    telemetry.count('relay.peer.started_over')
+    mine.isOver = true
+    apply(mine, mine.stream.end('internal'))
+  }
+
+  /** The position of the first stanza that the other relay could not store just now: it goes again, and all behind it, in order. */
+  function refusedNow(mine: Live, bounced: readonly Bounce[]): number | undefined {
+    for (const { id, code } of bounced) {
+      const n = code === 'unavailable' ? positionOf(mine, id) : undefined
+      if (n === undefined) continue
+      refused = { id, times: refused?.id === id ? refused.times + 1 : 1 }
+      // One that is never taken must not stand before the others for ever.
+      if (refused.times <= limits.refusalsMax) return n
+    }
+    return undefined
+  }
+
+  function positionOf({ sent }: Live, id: Bounce['id']): number | undefined {
+    return sent.find(({ header }) => originOf(header)?.id === id)?.n
   }
 
   async function handBack({ sent }: Live, bounce: Bounce): Promise<void> {
@@ -162,11 +199,17 @@ export function createPeer(context: RelayContext, parts: PeerParts): Peer {
     const to = bounce.to?.filter((address) => address.endsWith(`@${route.domain}`))
     const { id, code, retryable } = bounce
     const told: Bounce = { id, ...(to === undefined || to.length === 0 ? {} : { to }), code, retryable }
-    await storeBounce(mailbox, {
-      reader: deviceReader(origin.from, origin.device),
-      bounce: told,
-      expiry: clock.now() + limits.lifetimeMs,
-    })
+    try {
+      await storeBounce(mailbox, {
+        reader: deviceReader(origin.from, origin.device),
+        bounce: told,
+        expiry: clock.now() + limits.lifetimeMs,
+      })
+    } catch (error) {
+      // A sender who does not read cannot be told, and must not hold up what others send.
+      if (!isMessagingError(error) || error.code !== 'ERR_MAILBOX_FULL') throw error
+      telemetry.count('relay.peer.bounce_dropped')
+    }
     onBounce(origin)
   }
 

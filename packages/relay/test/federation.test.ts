@@ -66,6 +66,40 @@ describe('two relays', () => {
     expect((await a.relay.stats()).mailbox.count).toBe(0)
   })
 
+  it('send again what the other’s store refused, in order, until it takes it', async () => {
+    const { world, b, alice, bob } = await scene()
+    b.disk.full = true
+    const ids = [0, 1, 2].map((i) => alice.send(bob.address, `message ${i}`))
+    await settled(world, alice)
+    await world.pass(3000)
+    b.disk.full = false
+    await world.until(() => bob.texts.length === 3)
+    expect(bob.texts).toEqual(['message 0', 'message 1', 'message 2'])
+    expect(alice.events.filter((event) => event.kind === 'bounced')).toEqual([])
+    expect(ids.map((id) => alice.ended(id)?.kind)).toEqual(['accepted', 'accepted', 'accepted'])
+  })
+
+  it('bounce what the other’s store refuses for good', async () => {
+    const { world, a, b, alice, bob } = await scene({ a: { limits: { refusalsMax: 2 } } })
+    b.disk.full = true
+    alice.send(bob.address, 'never')
+    await world.until(() => alice.events.some((event) => event.kind === 'bounced'))
+    expect(alice.events.find((event) => event.kind === 'bounced')).toMatchObject({ code: 'unavailable' })
+    await world.pass(1000)
+    expect((await a.relay.stats()).mailbox.count).toBe(0)
+  })
+
+  it('tell the sender of a bounce that their own store refused at first', async () => {
+    const { world, a, alice } = await scene()
+    alice.send(parseAddress('ghost@b.example'), 'to nobody')
+    await settled(world, alice)
+    a.disk.full = true
+    await world.pass(2000)
+    a.disk.full = false
+    await world.until(() => alice.events.some((event) => event.kind === 'bounced'))
+    expect(alice.events.find((event) => event.kind === 'bounced')).toMatchObject({ code: 'recipient-unknown' })
+  })
+
   it('answer questions about each other’s accounts', async () => {
     const { alice, bobAccount } = await scene()
     const { address } = bobAccount
