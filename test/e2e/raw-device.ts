@@ -36,11 +36,10 @@ export function frame(header: object, payload = ''): string {
   return `${JSON.stringify(header)}\n${payload}`
 }
 
-/** An account with one device, that no relay knows yet. */
-export function makeDevice(text: string): RawDevice {
+/** An account with one device, that no relay knows yet unless its signing key is given. */
+export function makeDevice(text: string, signing: Jwk = generateKey('Ed25519', { random })): RawDevice {
   const address = parseAddress(text)
   const account = importKey(generateKey('Ed25519', { random }))
-  const signing = generateKey('Ed25519', { random })
   // A thumbprint is what DeviceId stands for.
   const id = thumbprint(signing) as DeviceId
   const now = clock.now()
