@@ -91,7 +91,10 @@ export async function dial(url: string, subprotocol: string = c2sProtocol): Prom
       const found = new Promise<Shown>((done) => {
         look = () => {
           const at = frames.findIndex((each) => each.t === t)
-          if (at >= 0) done(frames.splice(0, at + 1)[at] as Shown)
+          if (at < 0) return
+          // What comes before somebody asks again stays for them.
+          look = () => {}
+          done(frames.splice(0, at + 1)[at] as Shown)
         }
         look()
       })
