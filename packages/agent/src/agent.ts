@@ -140,6 +140,7 @@ export async function createAgent(options: AgentOptions): Promise<Agent> {
     lifetimeMs: limits.lifetimeMs,
     waiting: () => delivery.waiting(),
     added: (tx, key, to) => delivery.added(tx, key, to),
+    dropped: (to) => report('outbox-full', to),
   }
   const dialBackParts = createDialBack({
     self,

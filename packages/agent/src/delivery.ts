@@ -24,7 +24,7 @@ export interface Delivery {
   wake(): void
   /** A message came into the outbox in this step: it is sealed at once when nothing is in its way. */
   added(tx: Tx, key: string, to: Address): void
-  /** Stanzas that no relay has answered for. */
+  /** Messages that wait to be sealed, and stanzas that no relay has accepted, as the steps so far left them. */
   waiting(): number
   /** Every durable stanza that no relay has answered for, in order. */
   outgoing(): Iterable<OutgoingStanza>
@@ -308,7 +308,8 @@ export function createDelivery(parts: DeliveryParts): Delivery {
   return {
     wake,
     added,
-    waiting: () => queue.size,
+    // Counted in what a step changes: what many steps of one turn put there is in the queue only after their batch.
+    waiting: () => state.size('outbox') + state.size('stanza') - kept.size(),
     *outgoing() {
       for (const key of queue.keys()) {
         const row = state.get('stanza', key)

@@ -14,7 +14,7 @@ import { ageOf, eraseCounters } from './counters.ts'
 import type { DialBack } from './dial-back.ts'
 import type { Inbound } from './inbound.ts'
 import type { AgentLimits } from './limits.ts'
-import { enqueue, type OutboxOptions } from './outbox.ts'
+import { enqueueAnswer, hasRoomForAnswer, type OutboxOptions } from './outbox.ts'
 import { stateKey } from './profile.ts'
 import { dueReceipts } from './receipts.ts'
 import { eraseAsked, wasAccepted } from './resend.ts'
@@ -91,10 +91,11 @@ export function createDue(parts: DueParts): Due {
       const table = name.slice(0, space)
       if (table === 'thread') runThread(tx, key, parts)
       else if (table === 'locked') locked.push(key)
-      // Names of receipts are addresses.
-      else
+      else if (hasRoomForAnswer(parts.outbox)) {
+        // Names of receipts are addresses.
         for (const body of dueReceipts(tx, key as Address))
-          enqueue(tx, { to: key as Address, type: delivered.type, body }, parts.outbox)
+          enqueueAnswer(tx, { to: key as Address, type: delivered.type, body }, parts.outbox)
+      } else tx.after(() => due.at(tx.now + parts.limits.retryMsMax, name))
     }
     parts.inbound.expire(tx, locked)
     expireFirst(tx, parts)

@@ -17,8 +17,10 @@ export type AgentLimits = {
   readonly agreementRetentionMs: number
   /** Numbers of a sender are remembered so long after the last one. */
   readonly counterRetentionMs: number
-  /** Messages in the outbox that no relay has accepted yet; `send` refuses more. */
+  /** Messages and sealed stanzas in the outbox that no relay has accepted yet; `send` refuses more. */
   readonly outboxMessagesMax: number
+  /** So many more for what the agent and its protocols send by themselves; what goes beyond is dropped and reported. */
+  readonly outboxAnswersMax: number
   /** Octets of a message's attributes set. */
   readonly messageBytesMax: number
   /** Locked stanzas per account that is not a contact. */
@@ -73,6 +75,7 @@ export const agentLimits: AgentLimits = {
   agreementRetentionMs: coreLimits.statementLifetimeMs + coreLimits.lifetimeMs + 2 * dayMs,
   counterRetentionMs: coreLimits.lifetimeMs + 2 * dayMs,
   outboxMessagesMax: 10_000,
+  outboxAnswersMax: 1000,
   messageBytesMax: 256 * 1024,
   lockedStanzasMax: 100,
   lockedBytesMax: 1024 * 1024,

@@ -26,22 +26,40 @@ export type OutboxOptions = {
   readonly random: Random
   readonly limits: AgentLimits
   readonly lifetimeMs: number
-  /** Sealed stanzas that no relay has accepted yet. */
+  /** What waits as the steps so far left it: messages to be sealed, and stanzas that no relay has accepted yet. */
   waiting(): number
   /** A message came into the outbox; whatever can be sealed is sealed in the same step. */
   added(tx: Tx, key: string, to: Address): void
-  /** False for what machines answer by themselves: nobody becomes a contact by asking. */
-  readonly makesContact?: boolean
+  /** After the commit: there was no room for something that the agent or a machine would have sent. */
+  dropped(to: Address): void
 }
 
-/** Puts a message into the outbox and answers its id. Messages of the application are counted and their fate is kept. */
+/** Whether there is room for what the agent or a machine sends by itself, which has a reserve of its own. */
+export function hasRoomForAnswer({ limits, waiting }: OutboxOptions): boolean {
+  return waiting() < limits.outboxMessagesMax + limits.outboxAnswersMax
+}
+
+/** Puts what the application sends into the outbox and answers its id; refuses it when the outbox is full. */
 export function enqueue(tx: Tx, draft: Draft, options: OutboxOptions): MessageId {
-  const { limits, lifetimeMs } = options
-  const isKernel = draft.type.startsWith(kernelPrefix)
-  const waiting = tx.size('outbox') + options.waiting()
-  if (!isKernel && waiting >= limits.outboxMessagesMax) {
+  if (options.waiting() >= options.limits.outboxMessagesMax)
     throw new AgentError('ERR_AGENT_OUTBOX_FULL', 'too many messages wait in the outbox', { retryable: true })
-  }
+  return add(tx, draft, { ...options, makesContact: true })
+}
+
+/**
+ * Puts what the agent or a machine sends by itself into the outbox. It belongs to a step that must not fail for it, so without
+ * room it is dropped and reported; and nobody becomes a contact by asking.
+ */
+export function enqueueAnswer(tx: Tx, draft: Draft, options: OutboxOptions): MessageId | undefined {
+  if (hasRoomForAnswer(options)) return add(tx, draft, { ...options, makesContact: false })
+  tx.after(() => options.dropped(draft.to))
+  return undefined
+}
+
+// Messages of applications and machines are counted, and their fate is kept.
+function add(tx: Tx, draft: Draft, options: OutboxOptions & { readonly makesContact: boolean }): MessageId {
+  const { lifetimeMs } = options
+  const isKernel = draft.type.startsWith(kernelPrefix)
   // A brand: uuidUrnFrom makes what MessageId stands for.
   const id = uuidUrnFrom(options.random.bytes(16)) as MessageId
   const after = draft.threadId === undefined ? undefined : tx.get('tail', tailKey(draft.to, draft.threadId))?.id
@@ -59,7 +77,7 @@ export function enqueue(tx: Tx, draft: Draft, options: OutboxOptions): MessageId
       ...(after === undefined ? {} : { after }),
     })
     const conversation = tx.get('conversation', draft.to)
-    if (conversation?.contact !== true && options.makesContact !== false)
+    if (conversation?.contact !== true && options.makesContact)
       tx.put('conversation', draft.to, { seq, ...conversation, contact: true })
   }
   options.added(tx, key, draft.to)

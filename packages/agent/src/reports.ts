@@ -60,7 +60,7 @@ export function createReports(parts: ReportParts): Reports {
       const { to, code, id } = problem
       if (to === parts.self.address || tx.get('conversation', to)?.contact !== true) return
       // The queue is for what people send.
-      if (tx.size('outbox') + tx.size('stanza') >= limits.outboxMessagesMax) return
+      if (parts.threads().outbox.waiting() >= limits.outboxMessagesMax) return
       if (!isWithinQuota(tx, problem)) return
       const threadId = uuidUrnFrom(parts.random.bytes(16))
       const { record } = stepThread(tx, parts.threads(), {

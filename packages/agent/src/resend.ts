@@ -16,7 +16,7 @@ import {
 } from '@parley/core'
 import { askFor, markGone, type Sequence } from './counters.ts'
 import type { AgentLimits } from './limits.ts'
-import { enqueue, type OutboxOptions } from './outbox.ts'
+import { enqueueAnswer, hasRoomForAnswer, type OutboxOptions } from './outbox.ts'
 import type { StanzaRow } from './rows.ts'
 import type { Tx } from './state.ts'
 
@@ -34,6 +34,7 @@ export interface Kept {
   accept(tx: Tx, key: string, row: StanzaRow): void
   /** The store was read again. */
   reload(rows: Iterable<readonly [string, StanzaRow]>): void
+  size(): number
 }
 
 export function createKept(limits: AgentLimits): Kept {
@@ -67,6 +68,7 @@ export function createKept(limits: AgentLimits): Kept {
       total = 0
       for (const [key, row] of rows) add(key, row)
     },
+    size: () => sizes.size,
   }
 }
 
@@ -84,9 +86,11 @@ export function askAgain(
   options: OutboxOptions & { readonly seq: number; readonly here: ReadonlySet<number> },
 ): void {
   const { from, device, inc, conversation } = sequence
+  // A number is asked for once, so not while the request would be dropped.
+  if (!hasRoomForAnswer(options)) return
   const numbers = askFor(tx, sequence, { ...options, numbersMax: options.limits.resendNumbersMax })
   if (numbers.length === 0) return
-  enqueue(tx, { to: from, type: resendType, body: toBody({ conversation, inc, numbers }), devices: [device] }, options)
+  enqueueAnswer(tx, { to: from, type: resendType, body: toBody({ conversation, inc, numbers }), devices: [device] }, options)
 }
 
 export type Asker = { readonly from: Address; readonly device: DeviceId }
@@ -99,6 +103,10 @@ export function answerAgain(
 ): void {
   const { from, device } = asker
   const { limits, self } = options
+  if (!hasRoomForAnswer(options)) {
+    tx.after(() => options.dropped(from))
+    return
+  }
   const read = readBody(options.body, limits.resendNumbersMax)
   // Only whom the messages were for: the other side of the conversation, and the own devices.
   if (read === undefined || (from !== read.conversation && from !== self) || !isWithinQuota(tx, from, limits)) return
@@ -117,7 +125,11 @@ export function answerAgain(
   }
   if (isOurs) for (const key of tx.group('outbox', conversation).keys) left.delete(tx.get('outbox', key)?.seq ?? 0)
   if (left.size === 0) return
-  enqueue(tx, { to: from, type: goneType, body: toBody({ conversation, inc, numbers: [...left] }), devices: [device] }, options)
+  enqueueAnswer(
+    tx,
+    { to: from, type: goneType, body: toBody({ conversation, inc, numbers: [...left] }), devices: [device] },
+    options,
+  )
 }
 
 /** Takes in that messages are gone; answers the numbers that will not come. */

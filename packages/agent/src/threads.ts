@@ -6,6 +6,7 @@
 import type { Address, JsonObject, MessageId } from '@parley/core'
 import {
   type Effect,
+  kernelPrefix,
   nextDeadline,
   type ProblemCode,
   type Protocol,
@@ -18,7 +19,7 @@ import {
   threadKey,
   threadKeys,
 } from '@parley/kernel'
-import { type Draft, enqueue, type OutboxOptions } from './outbox.ts'
+import { type Draft, enqueue, enqueueAnswer, type OutboxOptions } from './outbox.ts'
 import type { Tx } from './state.ts'
 
 /** What a capability answers: a result for the machine, and for `bodyFrom` a body that the machine never sees. */
@@ -96,7 +97,7 @@ export function stepThread(
   const message = input.kind === 'message' ? input.message : undefined
   const bodies = new Map<string, JsonObject>()
   // What the application begins or says is the person's own.
-  const makesContact = input.kind === 'start' || input.kind === 'command'
+  const isAsked = input.kind === 'start' || input.kind === 'command'
   const sent: MessageId[] = []
   const first = step(protocol, record, input)
   let current = first.record
@@ -116,7 +117,7 @@ export function stepThread(
       const next = step(protocol, current, { kind: 'result', id, result: answered.result, now: tx.now })
       current = next.record
       pending.push(...next.effects)
-    } else perform(tx, parts, { effect, bodies, sent, record: current, makesContact })
+    } else perform(tx, parts, { effect, bodies, sent, record: current, isAsked })
   }
   store(tx, parts, { before: record, after: current })
   return {
@@ -132,10 +133,10 @@ type Performing = {
   readonly bodies: ReadonlyMap<string, JsonObject>
   readonly sent: MessageId[]
   readonly record: ThreadRecord | undefined
-  readonly makesContact: boolean
+  readonly isAsked: boolean
 }
 
-function perform(tx: Tx, parts: ThreadParts, { effect, bodies, sent, record, makesContact }: Performing): void {
+function perform(tx: Tx, parts: ThreadParts, { effect, bodies, sent, record, isAsked }: Performing): void {
   switch (effect.kind) {
     case 'send': {
       const body = effect.body ?? (effect.bodyFrom === undefined ? undefined : bodies.get(effect.bodyFrom))
@@ -151,7 +152,10 @@ function perform(tx: Tx, parts: ThreadParts, { effect, bodies, sent, record, mak
         ...(devices === undefined ? {} : { devices }),
         ...(seal === undefined ? {} : { seal }),
       }
-      sent.push(enqueue(tx, draft, { ...parts.outbox, makesContact }))
+      // The kernel's own messages are nobody's wish, whatever brought them about.
+      const isAnswer = !isAsked || type.startsWith(kernelPrefix)
+      const id = isAnswer ? enqueueAnswer(tx, draft, parts.outbox) : enqueue(tx, draft, parts.outbox)
+      if (id !== undefined) sent.push(id)
       return
     }
     case 'deliver':

@@ -49,6 +49,7 @@ const options = {
   limits: agentLimits,
   lifetimeMs,
   waiting: () => delivery.waiting(),
+  dropped() {},
   added: (...args: Parameters<Delivery['added']>) => delivery.added(...args),
 }
 const put = (text: string, to: Address = bob.address): string =>
@@ -69,6 +70,19 @@ describe('a message', () => {
     expect([...delivery.outgoing()].map(({ id }) => id)).toEqual(offered)
     expect(delivery.waiting()).toBe(3)
     expect(log).toEqual(['renewed first'])
+  })
+
+  it('counts towards the limit in its own step, also when many are sent in one turn', () => {
+    const limits = { ...agentLimits, outboxMessagesMax: 5 }
+    const one = { to: bob.address, type: 'urn:parley:chat:1:text', body: { text: 'x' }, threadId: 't' }
+    let taken = 0
+    // One step: no batch is durable before its end.
+    alice.run((tx) => {
+      try {
+        for (; taken < 20; taken++) enqueue(tx, one, { ...options, limits, random: alice.random })
+      } catch {}
+    })
+    expect([taken, delivery.waiting()]).toEqual([4, 5])
   })
 
   it('waits in the outbox for cards, in order, and holds up nobody else', async () => {

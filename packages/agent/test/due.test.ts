@@ -16,6 +16,7 @@ let bob: Person
 let due: Due
 let schedule: Schedule
 let log: string[]
+let waiting: number
 
 beforeEach(async () => {
   alice = await person('alice@a.test')
@@ -23,9 +24,10 @@ beforeEach(async () => {
   knows(alice, [bob])
   schedule = createSchedule({ settle: () => new Promise((done) => setImmediate(done)) })
   log = []
+  waiting = 0
   const clock = schedule.clock()
   const { commit } = createCommitter({ ...alice, clock, onDiscard() {}, onErased: () => due.erased(), onEffectFailed() {} })
-  const outbox = { random: alice.random, limits: agentLimits, lifetimeMs, waiting: () => 0, added() {} }
+  const outbox = { random: alice.random, limits: agentLimits, lifetimeMs, waiting: () => waiting, added() {}, dropped() {} }
   const registry = createRegistry([trustPing])
   const threads: ThreadParts = {
     registry,
@@ -83,6 +85,18 @@ describe('what is due', () => {
     await until(day)
     expect(log).toEqual([])
   })
+})
+
+it('receipts for which the outbox has no room wait until there is some', async () => {
+  alice.run((tx) => tx.put('receipt', 'a', { to: bob.address, due: start + 50, id: 'x', hash: 'y' }))
+  due.reload()
+  await due.run()
+  waiting = agentLimits.outboxMessagesMax + agentLimits.outboxAnswersMax
+  await until(1000)
+  expect([alice.state.size('receipt'), alice.state.size('outbox')]).toEqual([1, 0])
+  waiting--
+  await until(agentLimits.retryMsMax)
+  expect([alice.state.size('receipt'), alice.state.size('outbox')]).toEqual([0, 1])
 })
 
 describe('a message whose time is over', () => {

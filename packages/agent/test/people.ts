@@ -113,7 +113,7 @@ export type Sending = { readonly outcome: string; readonly id: string; readonly 
 
 /** Puts a message into the outbox and seals it; answers the stanzas that came of it, in order. */
 export function send(from: Person, draft: Draft, now: number = start): Sending {
-  const options = { random: from.random, limits: agentLimits, lifetimeMs, waiting: () => 0, added() {} }
+  const options = { random: from.random, limits: agentLimits, lifetimeMs, waiting: () => 0, added() {}, dropped() {} }
   const stanzas: StanzaRow[] = []
   const { id, outcome } = from.run((tx) => {
     const made = enqueue(tx, draft, options)
@@ -185,7 +185,7 @@ export function receiver(of: Person, changes: Partial<AgentLimits> = {}): Receiv
   const registry = createRegistry([chat])
   const threads: ThreadParts = {
     registry,
-    outbox: { random: of.random, limits, lifetimeMs, waiting: () => 0, added() {} },
+    outbox: { random: of.random, limits, lifetimeMs, waiting: () => 0, added() {}, dropped() {} },
     call: dialBack.call,
     recent: new Map(),
     deliver() {},

@@ -24,7 +24,7 @@ beforeEach(async () => {
   const { commit } = createCommitter({ ...alice, clock: schedule.clock(), onDiscard() {}, onErased() {}, onEffectFailed() {} })
   threads = {
     registry,
-    outbox: { random: alice.random, limits: agentLimits, lifetimeMs, waiting: () => 0, added() {} },
+    outbox: { random: alice.random, limits: agentLimits, lifetimeMs, waiting: () => 0, added() {}, dropped() {} },
     call: () => ({ result: {} }),
     recent: new Map(),
     deliver() {},

@@ -2,7 +2,7 @@ import { type Address, type JsonObject, type MessageId, parseAddress } from '@pa
 import { createRegistry, type ThreadRecord } from '@parley/kernel'
 import { chat } from '@parley/protocols/chat'
 import { trustPing } from '@parley/protocols/trust-ping'
-import { beforeEach, expect, it } from 'vitest'
+import { beforeEach, describe, expect, it } from 'vitest'
 import { agentLimits } from '../src/limits.ts'
 import { activeThread, findThread, type Stepped, stepThread, type ThreadParts } from '../src/threads.ts'
 import { lifetimeMs, type Person, person, start } from './people.ts'
@@ -11,17 +11,20 @@ const bob: Address = parseAddress('bob@b.test')
 let alice: Person
 let parts: ThreadParts
 let log: string[]
+let waiting: number
 
 beforeEach(async () => {
   alice = await person('alice@a.test')
   log = []
+  waiting = 0
   parts = {
     registry: createRegistry([chat, trustPing]),
     outbox: {
       random: alice.random,
       limits: agentLimits,
       lifetimeMs,
-      waiting: () => 0,
+      waiting: () => waiting,
+      dropped: (to) => log.push(`dropped ${to}`),
       added: (_, key, to) => log.push(`added ${to} ${key}`),
     },
     call: () => ({ result: {} }),
@@ -89,6 +92,48 @@ it('hands received messages on, and finds the newest thread of a role with a pee
     stepThread(tx, parts, { protocol: chat, record: find('old'), input: { kind: 'message', message, now: tx.now } }),
   )
   expect(log).toContain('deliver hello')
+})
+
+describe('in a full outbox', () => {
+  const ping = (id: string): Stepped =>
+    alice.run((tx) =>
+      stepThread(tx, parts, {
+        protocol: trustPing,
+        record: undefined,
+        input: {
+          kind: 'message',
+          message: {
+            id: id as MessageId,
+            type: trustPing.messages.ping.type,
+            body: {},
+            from: bob,
+            device: alice.device,
+            peer: bob,
+            threadId: id,
+          },
+          now: tx.now,
+        },
+      }),
+    )
+
+  it('there is no room for what the application sends, and its step changes nothing', () => {
+    begin('t')
+    waiting = agentLimits.outboxMessagesMax
+    expect(() => command('t', { type: 'send.text', body: { text: 'hi' } })).toThrow(
+      expect.objectContaining({ code: 'ERR_AGENT_OUTBOX_FULL' }),
+    )
+    expect([alice.state.size('outbox'), alice.state.get('conversation', bob)]).toEqual([0, undefined])
+  })
+
+  it('what a machine answers has a reserve; beyond it the answer is dropped and reported, and the message is taken', () => {
+    waiting = agentLimits.outboxMessagesMax + agentLimits.outboxAnswersMax - 1
+    expect(ping('urn:uuid:1')).toMatchObject({ outcome: 'stepped', sent: [expect.any(String)] })
+    waiting++
+    expect(ping('urn:uuid:2')).toMatchObject({ outcome: 'stepped', sent: [] })
+    expect(log.filter((line) => line.startsWith('dropped'))).toEqual([`dropped ${bob}`])
+    expect(alice.state.size('outbox')).toBe(1)
+    expect(alice.state.size('thread')).toBe(2)
+  })
 })
 
 it('changes nothing for what a machine does not take, and says why', () => {
