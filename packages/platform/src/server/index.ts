@@ -1,21 +1,66 @@
 /**
- * Listening for WebSockets and small HTTP requests on one port, on Node with `ws`.
+ * Listening for WebSockets and small HTTP requests on one port, on Node with `ws`: plain, with TLS, or behind a proxy that has it.
  * @module
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import { createServer as createTlsServer, type Server as TlsServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
-import { CoreError, type ListenOptions, type Transport } from '@parley/core'
-import { WebSocketServer } from 'ws'
+import { CoreError, type Listener, type ListenOptions, type Transport } from '@parley/core'
+import { WebSocketServer as Sockets } from 'ws'
 import { createConnection } from '../websocket/connection.ts'
+import { type ClientAddress, createClientAddress, type TrustedProxies } from './client-address.ts'
+
+export type { TrustedProxies } from './client-address.ts'
 
 const requestBytesMax = 1024 * 1024
 const requestTimeoutMs = 10_000
 
-export const listenWebSocket: Transport['listen'] = async (options) => {
-  const http = createServer((request, response) => void answer(request, response, options))
+/** Certificate chain and private key, both as PEM. */
+export type TlsCredentials = { readonly cert: string; readonly key: string }
+
+export type WebSocketServerOptions = {
+  /** Without, it speaks no TLS. */
+  readonly tls?: TlsCredentials
+  /** Proxies that are believed about their clients' addresses. Without TLS nobody else gets a WebSocket, unless from this machine. */
+  readonly proxies?: TrustedProxies
+}
+
+/** A server of which one port listens. */
+export interface WebSocketServer {
+  readonly listen: Transport['listen']
+  /** The certificate for connections from now on; those that are open stay. Throws when it cannot be used. */
+  setTls(tls: TlsCredentials): void
+}
+
+const tlsOptions = { minVersion: 'TLSv1.2' } as const
+
+/** Makes a server with options of its own; throws a RangeError for a proxy that is no network, an Error for a bad certificate. */
+export function createWebSocketServer(options: WebSocketServerOptions = {}): WebSocketServer {
+  const { tls, proxies } = options
+  const clients = createClientAddress(proxies)
+  const secure: TlsServer | undefined = tls === undefined ? undefined : createTlsServer({ ...tlsOptions, ...tls })
+  const server: Server = secure ?? createServer()
+  return {
+    listen: (listenOptions) =>
+      serve(server, { ...listenOptions, clients, onlyProxies: proxies !== undefined && secure === undefined }),
+    setTls(next) {
+      if (secure === undefined) throw new TypeError('the server was made without TLS')
+      secure.setSecureContext({ ...tlsOptions, ...next })
+    },
+  }
+}
+
+/** Listens without TLS and without a proxy. */
+export const listenWebSocket: Transport['listen'] = (options) => createWebSocketServer().listen(options)
+
+type ServeOptions = ListenOptions & { readonly clients: ClientAddress; readonly onlyProxies: boolean }
+
+async function serve(http: Server, options: ServeOptions): Promise<Listener> {
+  const { clients, onlyProxies } = options
+  http.on('request', (request, response) => void answer(request, response, options))
   http.requestTimeout = requestTimeoutMs
   http.headersTimeout = requestTimeoutMs
-  const sockets = new WebSocketServer({
+  const sockets = new Sockets({
     noServer: true,
     perMessageDeflate: false,
     maxPayload: options.frameBytesMax,
@@ -23,17 +68,20 @@ export const listenWebSocket: Transport['listen'] = async (options) => {
     handleProtocols: (offered) => [...offered].find((name) => options.subprotocols.includes(name)) ?? false,
   })
   http.on('upgrade', (request, socket, head) => {
+    // An error without a listener would end the process.
+    socket.on('error', () => {})
+    const refuse = (answer: string): void => void socket.end(answer, () => socket.destroy())
     const offered = (request.headers['sec-websocket-protocol'] ?? '').split(',').map((name) => name.trim())
     if (!offered.some((name) => options.subprotocols.includes(name))) {
-      socket.end(
-        `HTTP/1.1 400 Bad Request\r\nConnection: close\r\nSec-WebSocket-Protocol: ${options.subprotocols.join(', ')}\r\n\r\n`,
-      )
-      return
+      const known = options.subprotocols.join(', ')
+      return refuse(`HTTP/1.1 400 Bad Request\r\nConnection: close\r\nSec-WebSocket-Protocol: ${known}\r\n\r\n`)
     }
-    socket.on('error', () => {})
-    sockets.handleUpgrade(request, socket, head, (webSocket) => {
-      options.onConnection(createConnection(webSocket, request.socket.remoteAddress ?? ''))
-    })
+    const from = request.socket.remoteAddress ?? ''
+    // Behind a proxy this port is plain: nobody is to speak to it over a network past the proxy.
+    if (onlyProxies && !clients.isProxy(from) && !isLoopback(from))
+      return refuse('HTTP/1.1 403 Forbidden\r\nConnection: close\r\n\r\n')
+    const peer = clients.of(from, request.headers)
+    sockets.handleUpgrade(request, socket, head, (webSocket) => options.onConnection(createConnection(webSocket, peer)))
   })
   await listen(http, options)
   return {
@@ -55,7 +103,11 @@ function listen(http: Server, options: ListenOptions): Promise<void> {
   })
 }
 
-async function answer(request: IncomingMessage, response: ServerResponse, options: ListenOptions): Promise<void> {
+function isLoopback(address: string): boolean {
+  return address === '::1' || /^(?:::ffff:)?127\./.test(address)
+}
+
+async function answer(request: IncomingMessage, response: ServerResponse, options: ServeOptions): Promise<void> {
   try {
     if (options.onRequest === undefined) {
       response.writeHead(404).end()
@@ -70,7 +122,7 @@ async function answer(request: IncomingMessage, response: ServerResponse, option
       method: request.method ?? 'GET',
       path: request.url ?? '/',
       body,
-      peer: request.socket.remoteAddress ?? '',
+      peer: options.clients.of(request.socket.remoteAddress ?? '', request.headers),
     })
     response.writeHead(answered.status, answered.headers).end(answered.body)
   } catch {
