@@ -54,6 +54,8 @@ export type RequesterInput = {
   readonly targets: readonly Target[]
   /** Random, 1 to 5 seconds, more for a large audience. */
   readonly delayMs: number
+  /** To the expiry of the request, which is by another clock than waits are. */
+  readonly lifetimeMs: number
 }
 
 /** How a request ended. */
@@ -115,7 +117,7 @@ export const requester = setup({
     request: input.input.request,
     targets: input.input.targets,
     delayMs: input.input.delayMs,
-    lifetimeMs: Math.max(0, input.input.request.expiry * 1000 - input.now),
+    lifetimeMs: Math.max(0, input.input.lifetimeMs),
     asking: 0,
     answering: '',
     refusals: [],

@@ -40,11 +40,13 @@ export function stuck(world: World): readonly string[] {
     const { name } = device
     if (!device.isUp) return [`${name} is down`]
     const over = device.clock.now() - graceMs
+    // Runs wait by a time that goes on when the clock is set back.
+    const runsOver = Math.max(device.clock.now(), steadyTime(device.disk.contents().get('age/agent'))) - graceMs
     const locked = device.agent
       .locked()
       .flatMap(({ cause, deadline }) => (deadline < over ? [`a message at ${name} is locked beyond its deadline: ${cause}`] : []))
     const runs = [...device.disk.contents()].flatMap(([key, octets]) =>
-      key.startsWith('thread/') && activeUntil(octets) < over ? [`a run of ${name} is stuck: ${key}`] : [],
+      key.startsWith('thread/') && activeUntil(octets) < runsOver ? [`a run of ${name} is stuck: ${key}`] : [],
     )
     return [...locked, ...runs]
   })
@@ -52,6 +54,12 @@ export function stuck(world: World): readonly string[] {
 
 /** What is due is done within this time. */
 const graceMs = 60_000
+
+/** The time of an agent's waits when it was last noted. */
+function steadyTime(octets: Uint8Array | undefined): number {
+  const row = octets === undefined ? undefined : parseJson(octets)
+  return row?.ok === true && isJsonObject(row.value) ? Number(row.value['steady'] ?? 0) : 0
+}
 
 /** The next deadline of an active run, by its stored record. */
 function activeUntil(octets: Uint8Array): number {

@@ -44,6 +44,7 @@ import { send } from './send.ts'
 import { createSentBook, type Sent } from './sent.ts'
 import { openState, type Tx } from './state.ts'
 import type { ThreadParts } from './threads.ts'
+import { createTime } from './time.ts'
 
 /** The ports of an agent, what it speaks, and what its person decides. */
 export type AgentOptions = {
@@ -105,6 +106,7 @@ export async function createAgent(options: AgentOptions): Promise<Agent> {
   const state = await openState({ store, random, storeKeys: options.storeKeys })
   const keyring = createKeyring()
   const self = createSelf(state, keyring)
+  const time = createTime(clock, state.get('age', 'agent'))
   const { tell, watch, listenerFailed } = createEvents(telemetry)
   let closing: Promise<void> | undefined
   const report = (code: string, from: Address, proof?: readonly [string, string]): void => {
@@ -115,14 +117,14 @@ export async function createAgent(options: AgentOptions): Promise<Agent> {
   const { commit, close: closeStore } = createCommitter({
     state,
     store,
-    clock,
+    time,
     onDiscard() {
       delivery.reload()
       due.reload()
       connection.restart('store-failed')
       delivery.wake()
       // Whoever waits for the store looks again then, also without a connection.
-      due.at(clock.now() + limits.retryMsMax)
+      due.at(time.read().steady + limits.retryMsMax)
     },
     onWritten(changes) {
       for (const { table, key } of changes.values()) if (table === 'sent') sentBook.notice(key)
@@ -180,6 +182,7 @@ export async function createAgent(options: AgentOptions): Promise<Agent> {
     store,
     commit,
     clock,
+    time,
     random,
     limits,
     registry,
@@ -272,9 +275,10 @@ export async function createAgent(options: AgentOptions): Promise<Agent> {
   }
 
   async function ready(
-    welcome: { readonly epoch: string; readonly position: number; readonly cloned: boolean },
+    welcome: { readonly epoch: string; readonly position: number; readonly time: number; readonly cloned: boolean },
     relayKey: string,
   ): Promise<void> {
+    time.confirm(welcome.time)
     await commit((tx) => {
       const profile = self.profile()
       const mark = tx.get('position', 'relay') ?? { epoch: welcome.epoch, n: 0 }
@@ -399,7 +403,7 @@ export async function createAgent(options: AgentOptions): Promise<Agent> {
     watch,
     connected: ({ signal } = {}) => connected(signal),
     ...people,
-    locked: () => listLocked(state, directory.nextTry),
+    locked: () => listLocked(state, { moment: time.read(), nextFetch: directory.nextTry }),
     ...devices,
     appRow: (key) => state.get('app', key)?.bytes,
     drained: ({ signal } = {}) => delivery.drained(signal),

@@ -4,10 +4,11 @@
  * all that were built on them are discarded, and the state is read again from the store.
  * @module
  */
-import type { Clock, Store, StoreOp } from '@parley/core'
+import type { Store, StoreOp } from '@parley/core'
 import { AgentError } from './errors.ts'
 import { secretTables } from './rows.ts'
 import type { Changes, State, Tx } from './state.ts'
+import type { Time } from './time.ts'
 
 /** Runs a step; resolves with its result when it is durable. Rejects with what the step threw, or when the store failed. */
 export type Commit = <T>(step: (tx: Tx) => T) => Promise<T>
@@ -23,7 +24,7 @@ type Waiting = { readonly changes: Changes; readonly effects: readonly (() => vo
 export function createCommitter(options: {
   readonly state: State
   readonly store: Store
-  readonly clock: Clock
+  readonly time: Time
   /** The store failed and the state was read again: whoever holds on to older state starts over. */
   onDiscard(): void
   /** What a durable batch wrote, before its effects run. */
@@ -33,7 +34,7 @@ export function createCommitter(options: {
   /** An effect threw. The step is durable all the same, and the other effects run. */
   onEffectFailed(error: unknown): void
 }): Committer {
-  const { state, store, clock } = options
+  const { state, store, time } = options
   let waiting: Waiting[] = []
   let writing: Promise<void> | undefined
   let reloading: Promise<void> | undefined
@@ -104,7 +105,12 @@ export function createCommitter(options: {
       })
     }
     if (closed) throw new AgentError('ERR_AGENT_CLOSED', 'the agent is closed')
-    const { result, changes, effects } = state.run(clock.now(), step)
+    const { now, ...times } = time.read()
+    const stepAndMark = (tx: Tx): ReturnType<typeof step> => {
+      time.mark(tx)
+      return step(tx)
+    }
+    const { result, changes, effects } = state.run(now, stepAndMark, times)
     await new Promise<void>((done, failed) => {
       waiting.push({ changes, effects, settle: (error) => (error === undefined ? done() : failed(error)) })
       writing ??= write()

@@ -158,7 +158,7 @@ export function createDelivery(parts: DeliveryParts): Delivery {
   // What is known is used at once; whether it is still the newest is asked beside it.
   const refresh = (tx: Tx, to: Address): void => {
     const known = tx.get('statements', to)
-    if (known !== undefined && tx.now - known.fetched > limits.directoryMsMax) tx.after(() => parts.wantCards(to))
+    if (known !== undefined && Math.abs(tx.now - known.fetched) > limits.directoryMsMax) tx.after(() => parts.wantCards(to))
   }
 
   const wake = (): void => {

@@ -66,7 +66,7 @@ export function createDialBack(parts: DialBackParts): DialBack {
     const { record: after } = stepThread(tx, parts.threads(), {
       protocol: dialBack,
       record,
-      input: { kind: 'command', event: { type }, now: tx.now },
+      input: { kind: 'command', event: { type }, now: tx.steady },
     })
     if (after !== undefined) dial.tidy(tx, after)
   }
@@ -92,12 +92,13 @@ export function createDialBack(parts: DialBackParts): DialBack {
         request: requestBody(request),
         targets: targets as never,
         delayMs: requestDelayMs({ audienceSize: 2, random }),
+        lifetimeMs: request.expires - tx.now,
       }
       const also = owner === self.address ? [] : [self.address]
       const { record } = stepThread(tx, parts.threads(), {
         protocol: dialBack,
         record: undefined,
-        input: { kind: 'start', role: 'requester', threadId, peer: owner, also, input, now: tx.now },
+        input: { kind: 'start', role: 'requester', threadId, peer: owner, also, input, now: tx.steady },
       })
       if (record !== undefined) dial.tidy(tx, record)
     },
@@ -107,7 +108,7 @@ export function createDialBack(parts: DialBackParts): DialBack {
       const { record: after } = stepThread(tx, parts.threads(), {
         protocol: dialBack,
         record,
-        input: { kind: 'message', message, now: tx.now },
+        input: { kind: 'message', message, now: tx.steady },
       })
       if (after !== undefined) dial.tidy(tx, after)
     },

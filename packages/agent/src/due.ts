@@ -1,6 +1,6 @@
 /**
  * What time brings: deadlines of protocol runs, waits that end, receipts that go out, keys and answers that are erased.
- * Everything due is absolute and stored, so a restart or a jump of the clock only makes it due now.
+ * Everything due is absolute and stored, by the steady time: a restart or a clock that is set only makes it due now.
  * @module
  */
 import { type Address, type Clock, limits as coreLimits, type Random, type Store } from '@parley/core'
@@ -23,9 +23,10 @@ import type { Self } from './self.ts'
 import { settleSent } from './sent.ts'
 import type { State, Tx } from './state.ts'
 import { stepThread, type ThreadParts } from './threads.ts'
+import type { Time } from './time.ts'
 
 export interface Due {
-  /** Something is due at this time (wall clock, ms): a row by its table and key, or with no name a look at everything else. */
+  /** Something is due at this steady time (ms): a row by its table and key, or with no name a look at everything else. */
   at(ms: number, name?: string): void
   /** The store was read: so is what is due. */
   reload(): void
@@ -42,6 +43,7 @@ export type DueParts = {
   readonly store: Store
   readonly commit: Commit
   readonly clock: Clock
+  readonly time: Time
   readonly random: Random
   readonly limits: AgentLimits
   readonly registry: Registry
@@ -61,11 +63,10 @@ export type DueParts = {
 const sweepMs = 3_600_000
 
 export function createDue(parts: DueParts): Due {
-  const { clock, state, commit } = parts
+  const { clock, time, state, commit } = parts
   const agenda = createAgenda()
   let alarm: { readonly ms: number; readonly cancel: () => void } | undefined
   let sweptAt = Number.NEGATIVE_INFINITY
-  let sweptMonotonic = clock.monotonic()
   let compacting: Promise<void> | undefined
   let again = false
   let closed = false
@@ -73,17 +74,14 @@ export function createDue(parts: DueParts): Due {
   const set = (ms: number): void => {
     if (closed || (alarm !== undefined && alarm.ms <= ms)) return
     alarm?.cancel()
-    const cancel = clock.at(clock.monotonic() + Math.max(0, ms - clock.now()), () => {
+    const cancel = clock.at(clock.monotonic() + Math.max(0, ms - time.read().steady), () => {
       alarm = undefined
       void due.run()
     })
     alarm = { ms, cancel }
   }
 
-  const work = (
-    tx: Tx,
-    { names, sweeps, ran }: { readonly names: readonly string[]; readonly sweeps: boolean; readonly ran: number },
-  ): void => {
+  const work = (tx: Tx, { names, sweeps }: { readonly names: readonly string[]; readonly sweeps: boolean }): void => {
     const locked: string[] = []
     for (const name of names) {
       const space = name.indexOf(' ')
@@ -95,7 +93,7 @@ export function createDue(parts: DueParts): Due {
         // Names of receipts are addresses.
         for (const body of dueReceipts(tx, key as Address))
           enqueueAnswer(tx, { to: key as Address, type: delivered.type, body }, parts.outbox)
-      } else tx.after(() => due.at(tx.now + parts.limits.retryMsMax, name))
+      } else tx.after(() => due.at(tx.steady + parts.limits.retryMsMax, name))
     }
     parts.inbound.expire(tx, locked)
     expireFirst(tx, parts)
@@ -104,10 +102,8 @@ export function createDue(parts: DueParts): Due {
     rotateStatement(tx, parts)
     eraseKeys(tx, parts.limits)
     eraseAsked(tx)
-    const age = ageOf(tx) + ran
-    tx.put('age', 'agent', { ms: age })
     // By what has surely passed: a clock that was set ahead and back must not make old messages new.
-    eraseCounters(tx, age - parts.limits.counterRetentionMs)
+    eraseCounters(tx, ageOf(tx) - parts.limits.counterRetentionMs)
   }
 
   const due: Due = {
@@ -127,25 +123,21 @@ export function createDue(parts: DueParts): Due {
       sweptAt = Number.NEGATIVE_INFINITY
     },
     async run() {
-      const now = clock.now()
-      const monotonic = clock.monotonic()
-      const names = agenda.take(now)
-      // A clock that was set back must not put it off.
-      const sweeps = now >= sweptAt + sweepMs || now < sweptAt
+      const { now, steady } = time.read()
+      const names = agenda.take(steady)
+      const sweeps = steady >= sweptAt + sweepMs
       try {
-        await commit((tx) => work(tx, { names, sweeps, ran: monotonic - sweptMonotonic }))
+        await commit((tx) => work(tx, { names, sweeps }))
       } catch {
-        const retry = clock.now() + parts.limits.retryMsMax
+        const retry = time.read().steady + parts.limits.retryMsMax
         for (const name of names) agenda.set(name, retry)
         set(retry)
         return
       }
-      if (sweeps) {
-        sweptAt = now
-        sweptMonotonic = monotonic
-      }
+      if (sweeps) sweptAt = steady
       parts.changed()
-      set(Math.min(agenda.next() ?? Number.POSITIVE_INFINITY, sweptAt + sweepMs, firstExpiry(state)))
+      // Messages expire by the wall clock, as they say themselves.
+      set(Math.min(agenda.next() ?? Number.POSITIVE_INFINITY, sweptAt + sweepMs, firstExpiry(state) + steady - now))
     },
     erased() {
       again = true
@@ -194,14 +186,14 @@ function runThread(tx: Tx, key: string, parts: DueParts): void {
     const deadline = nextDeadline(current)
     // A protocol that this program does not have leaves its threads where they are.
     if (protocol === undefined || deadline === undefined) return
-    if (deadline.at > tx.now) {
+    if (deadline.at > tx.steady) {
       tx.after(() => parts.threads.wakeAt(deadline.at, `thread ${key}`))
       return
     }
     const { record: after } = stepThread(tx, parts.threads, {
       protocol,
       record: current,
-      input: { kind: 'deadline', id: deadline.id, now: tx.now },
+      input: { kind: 'deadline', id: deadline.id, now: tx.steady },
     })
     if (after !== undefined) parts.dialBack.tidy(tx, after)
     if (after === current) return
@@ -229,19 +221,20 @@ function expireFirst(tx: Tx, { dropped }: DueParts): void {
 
 // What became of a message is told for as long again as it could be on its way.
 function expireSent(tx: Tx): void {
-  for (const [id, row] of tx.rows('sent')) if (row.expiry + coreLimits.lifetimeMs <= tx.now) tx.del('sent', id)
+  for (const [id, row] of tx.rows('sent')) if (row.expiry + coreLimits.lifetimeMs <= tx.sure) tx.del('sent', id)
 }
 
+// Erasing cannot be undone, so a clock that was set forward alone brings it about no sooner.
 function eraseKeys(tx: Tx, { sessionRetentionMs }: AgentLimits): void {
   const limits = { ...sessionLimits, retentionMs: sessionRetentionMs }
-  for (const [key, held] of tx.rows('held')) if (heldErasureDue(held, limits) <= tx.now) tx.del('held', key)
+  for (const [key, held] of tx.rows('held')) if (heldErasureDue(held, limits) <= tx.sure) tx.del('held', key)
   for (const [key, own] of tx.rows('own')) {
-    if (ownErasureDue(own, limits) > tx.now) continue
+    if (ownErasureDue(own, limits) > tx.sure) continue
     tx.del('own', key)
-    tx.put('erased', sessionKey(own.smk.owner.address, own.smk.sid), eraseSession(own.smk, tx.now, limits))
+    tx.put('erased', sessionKey(own.smk.owner.address, own.smk.sid), eraseSession(own.smk, tx.sure, limits))
   }
-  for (const [key, row] of tx.rows('key')) if (row.expiry !== undefined && row.expiry <= tx.now) tx.del('key', key)
-  for (const [key, row] of tx.rows('erased')) if (row.until <= tx.now) tx.del('erased', key)
+  for (const [key, row] of tx.rows('key')) if (row.expiry !== undefined && row.expiry <= tx.sure) tx.del('key', key)
+  for (const [key, row] of tx.rows('erased')) if (row.until <= tx.sure) tx.del('erased', key)
 }
 
 function rotateStatement(tx: Tx, { self, limits, random, publish }: DueParts): void {

@@ -82,8 +82,7 @@ export function createInbound(parts: InboundParts): Inbound {
   const receipt = (tx: Tx, of: { readonly to: Address; readonly id: string; readonly hash: string }): void => {
     if (tx.get('conversation', of.to)?.contact !== true) return
     const last = receiptsAt.get(of.to) ?? Number.NEGATIVE_INFINITY
-    // A clock that was set back puts nothing off.
-    const due = last > tx.now ? tx.now : Math.max(tx.now, last + limits.receiptDelayMs)
+    const due = Math.max(tx.steady, last + limits.receiptDelayMs)
     if (addReceipt(tx, { ...of, due, wakeAt: parts.wakeAt })) receiptsAt.set(of.to, due)
   }
 
@@ -94,7 +93,7 @@ export function createInbound(parts: InboundParts): Inbound {
       return
     }
     const isOrder = opening.cause === 'order'
-    const deadline = isOrder ? tx.now + limits.orderWaitMs : tx.now + parts.lifetimeMs
+    const deadline = isOrder ? tx.steady + limits.orderWaitMs : tx.steady + parts.lifetimeMs
     const key = tx.next('locked')
     tx.put('locked', key, {
       cause: opening.cause,
@@ -109,7 +108,7 @@ export function createInbound(parts: InboundParts): Inbound {
       bytes: concat(entry, body),
     })
     tx.after(() => {
-      parts.wakeAt(isOrder ? Math.min(deadline, tx.now + limits.orderAskMs) : deadline, `locked ${key}`)
+      parts.wakeAt(isOrder ? Math.min(deadline, tx.steady + limits.orderAskMs) : deadline, `locked ${key}`)
       parts.locked('locked', from, opening.cause)
       if (opening.code !== undefined) parts.report(opening.code, from)
     })
@@ -118,7 +117,7 @@ export function createInbound(parts: InboundParts): Inbound {
 
   // After a moment the sender is asked for what is missing.
   const orderMembers = (tx: Tx, { after, seq }: Lock): Partial<LockedRow> =>
-    after === undefined || seq === undefined ? {} : { after, seq, ask: tx.now + limits.orderAskMs }
+    after === undefined || seq === undefined ? {} : { after, seq, ask: tx.steady + limits.orderAskMs }
 
   const repair = (tx: Tx, { cause, owner, sid }: Lock, device: DeviceId): void => {
     if (cause === 'key-unknown' && sid !== undefined) parts.dialBack.ask(tx, { owner, device, sid })
@@ -213,7 +212,7 @@ export function createInbound(parts: InboundParts): Inbound {
         })
       },
     }
-    const stepped = stepThread(tx, told, { protocol, record, input: { kind: 'message', message, now: tx.now } })
+    const stepped = stepThread(tx, told, { protocol, record, input: { kind: 'message', message, now: tx.steady } })
     if (stepped.problem !== undefined) {
       refuse(tx, stepped.problem, from)
       const code = reportCode(stepped.problem)
@@ -327,7 +326,7 @@ export function createInbound(parts: InboundParts): Inbound {
     const lock: Lock | undefined =
       opening.outcome === 'locked'
         ? opening
-        : lockOf(apply(tx, opening, { patient: row.deadline > tx.now, key, was: row.cause }), row.from)
+        : lockOf(apply(tx, opening, { patient: row.deadline > tx.steady, key, was: row.cause }), row.from)
     if (lock === undefined) {
       tx.del('locked', key)
       tx.after(() => parts.locked('opened', row.from, row.cause))
@@ -336,7 +335,9 @@ export function createInbound(parts: InboundParts): Inbound {
     const { cause, owner, sid, code } = lock
     if (cause === row.cause) return 'locked'
     const { sid: _, after: __, seq: ___, ask: ____, ...rest } = row
-    const deadline = cause === 'order' ? tx.now + limits.orderWaitMs : row.deadline
+    // A wait for an earlier message is short; what takes its place is not.
+    const wait = cause === 'order' ? limits.orderWaitMs : parts.lifetimeMs
+    const deadline = cause === 'order' || row.cause === 'order' ? tx.steady + wait : row.deadline
     tx.put('locked', key, {
       ...rest,
       cause,
@@ -346,7 +347,7 @@ export function createInbound(parts: InboundParts): Inbound {
       ...orderMembers(tx, lock),
     })
     tx.after(() => {
-      parts.wakeAt(cause === 'order' ? Math.min(deadline, tx.now + limits.orderAskMs) : deadline, `locked ${key}`)
+      parts.wakeAt(cause === 'order' ? Math.min(deadline, tx.steady + limits.orderAskMs) : deadline, `locked ${key}`)
       parts.locked('locked', row.from, cause)
       if (code !== undefined) parts.report(code, row.from)
     })
@@ -383,7 +384,7 @@ export function createInbound(parts: InboundParts): Inbound {
         const row = tx.get('locked', key)
         if (row === undefined) continue
         const { cause, from, deadline, ask = deadline } = row
-        if (Math.min(ask, deadline) > tx.now) tx.after(() => parts.wakeAt(Math.min(ask, deadline), `locked ${key}`))
+        if (Math.min(ask, deadline) > tx.steady) tx.after(() => parts.wakeAt(Math.min(ask, deadline), `locked ${key}`))
         else if (cause === 'order') expireOrder(tx, key, row)
         else {
           tx.del('locked', key)
@@ -398,14 +399,14 @@ export function createInbound(parts: InboundParts): Inbound {
   function expireOrder(tx: Tx, key: string, row: LockedRow): void {
     const isRepairing = lockedOf(tx, row.from).some((other) => {
       const candidate = tx.get('locked', other)
-      return candidate?.device === row.device && isUnderRepair(candidate) && candidate.deadline > tx.now
+      return candidate?.device === row.device && isUnderRepair(candidate) && candidate.deadline > tx.steady
     })
-    if (isRepairing || row.deadline > tx.now) {
+    if (isRepairing || row.deadline > tx.steady) {
       const { ask: _, ...rest } = row
-      const deadline = isRepairing ? tx.now + limits.orderWaitMs : row.deadline
+      const deadline = isRepairing ? tx.steady + limits.orderWaitMs : row.deadline
       if (!isRepairing) askFor(tx, row)
-      tx.put('locked', key, { ...rest, deadline, ...(isRepairing ? { ask: tx.now + limits.orderAskMs } : {}) })
-      tx.after(() => parts.wakeAt(isRepairing ? tx.now + limits.orderAskMs : deadline, `locked ${key}`))
+      tx.put('locked', key, { ...rest, deadline, ...(isRepairing ? { ask: tx.steady + limits.orderAskMs } : {}) })
+      tx.after(() => parts.wakeAt(isRepairing ? tx.steady + limits.orderAskMs : deadline, `locked ${key}`))
     } else unlock(tx, row.from, { which: (candidate) => candidate === row })
   }
 

@@ -10,6 +10,7 @@ import { sessionKey } from '@parley/session'
 import type { LockCause, LockedRow } from './rows.ts'
 import type { State } from './state.ts'
 import { findThread } from './threads.ts'
+import type { Moment } from './time.ts'
 
 /** What is done so that a message opens. */
 export type Repair = {
@@ -35,23 +36,33 @@ export type LockedMessage = {
 }
 
 /** Lists what waits, in the order it came. */
-export function listLocked(state: State, nextFetch: (of: Address) => number | undefined): readonly LockedMessage[] {
+export function listLocked(
+  state: State,
+  { moment, nextFetch }: { readonly moment: Moment; nextFetch(of: Address): number | undefined },
+): readonly LockedMessage[] {
+  // What is stored is by the steady time; people read the wall clock.
+  const ahead = moment.steady - moment.now
   return [...state.rows('locked')].map(([, row]) => {
     const { from, cause, received, deadline } = row
-    return { from, cause, since: received, deadline, repair: repairOf(state, row, nextFetch(row.owner)) }
+    const repair = repairOf(state, row, { ahead, nextFetch: nextFetch(row.owner) })
+    return { from, cause, since: received, deadline: deadline - ahead, repair }
   })
 }
 
-function repairOf(state: State, row: LockedRow, nextFetch: number | undefined): Repair {
+type Next = { readonly ahead: number; readonly nextFetch: number | undefined }
+
+function repairOf(state: State, row: LockedRow, { ahead, nextFetch }: Next): Repair {
   switch (row.cause) {
     case 'key-unknown':
-      return keyRequest(state, row)
+      return keyRequest(state, row, ahead)
     case 'card-unknown':
     case 'card-outdated':
       return { kind: 'card-fetch', asked: [], ...(nextFetch === undefined ? {} : { next: nextFetch }) }
     case 'order': {
       const { ask, from, device } = row
-      return ask === undefined ? { kind: 'resend', asked: [{ address: from, device }] } : { kind: 'resend', asked: [], next: ask }
+      return ask === undefined
+        ? { kind: 'resend', asked: [{ address: from, device }] }
+        : { kind: 'resend', asked: [], next: ask - ahead }
     }
     case 'trust-held':
       return { kind: 'decision', asked: [] }
@@ -63,7 +74,7 @@ function repairOf(state: State, row: LockedRow, nextFetch: number | undefined): 
 type Target = { readonly address: Address; readonly devices: readonly DeviceId[] }
 
 // The requester's machine (protocols/dial-back) says in its context whom it asks, target by target.
-function keyRequest(state: State, { owner, sid }: LockedRow): Repair {
+function keyRequest(state: State, { owner, sid }: LockedRow, ahead: number): Repair {
   const request = state.get('request', sessionKey(owner, sid ?? ''))
   const record =
     request === undefined ? undefined : findThread(state, { protocol: dialBack.uri, peer: owner, threadId: request.threadId })
@@ -72,7 +83,8 @@ function keyRequest(state: State, { owner, sid }: LockedRow): Repair {
   const isWaiting = JSON.stringify(record.state.value) === '{"open":"waiting"}'
   const reached = isWaiting ? [] : (targets ?? []).slice(0, (asking ?? 0) + 1)
   const asked = reached.flatMap(({ address, devices }) => devices.map((device) => ({ address, device })))
-  const next = nextDeadline(record)?.at
+  const at = nextDeadline(record)?.at
+  const next = at === undefined ? undefined : at - ahead
   const ends = request?.request.expires
   return { kind: 'key-request', asked, ...(next === undefined || (ends !== undefined && next >= ends) ? {} : { next }) }
 }

@@ -42,12 +42,12 @@ export function createReports(parts: ReportParts): Reports {
 
   const isWithinQuota = (tx: Tx, { to, threadId }: Unhandled): boolean => {
     const known = windows.get(to)
-    const window = known !== undefined && tx.now >= known.since && tx.now < known.since + hourMs ? known : undefined
+    const window = known !== undefined && tx.steady < known.since + hourMs ? known : undefined
     const threads = window?.threads ?? new Set()
     if (threads.has(threadId) || threads.size >= limits.reportsPerHourMax) return false
     // Set anew, it stands behind the others: the first is the one that was longest left alone.
     windows.delete(to)
-    windows.set(to, { since: window?.since ?? tx.now, threads: new Set([...threads, threadId]) })
+    windows.set(to, { since: window?.since ?? tx.steady, threads: new Set([...threads, threadId]) })
     for (const oldest of windows.keys()) {
       if (windows.size <= accountsMax) break
       windows.delete(oldest)
@@ -66,10 +66,10 @@ export function createReports(parts: ReportParts): Reports {
       const { record } = stepThread(tx, parts.threads(), {
         protocol: problemReport,
         record: undefined,
-        input: { kind: 'start', role: 'reporter', threadId, peer: to, now: tx.now },
+        input: { kind: 'start', role: 'reporter', threadId, peer: to, now: tx.steady },
       })
       const event = { type: 'send.report', body: { code }, referentId: id }
-      stepThread(tx, parts.threads(), { protocol: problemReport, record, input: { kind: 'command', event, now: tx.now } })
+      stepThread(tx, parts.threads(), { protocol: problemReport, record, input: { kind: 'command', event, now: tx.steady } })
     },
 
     call(tx, { request }) {
@@ -82,7 +82,7 @@ export function createReports(parts: ReportParts): Reports {
       for (const protocol of registry.protocols) {
         const record = findThread(tx, { protocol: protocol.uri, peer: to, threadId })
         if (record !== undefined)
-          stepThread(tx, parts.threads(), { protocol, record, input: { kind: 'report', code, now: tx.now } })
+          stepThread(tx, parts.threads(), { protocol, record, input: { kind: 'report', code, now: tx.steady } })
       }
       const words = typeof comment === 'string' ? { comment } : {}
       tx.after(() => parts.tell({ kind: 'reported', from: to, code, ...words, id, threadId }))

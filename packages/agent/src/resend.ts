@@ -157,8 +157,8 @@ function putAgain(
 // So many requests of an account are answered in an hour.
 function isWithinQuota(tx: Tx, from: Address, limits: AgentLimits): boolean {
   const row = tx.get('asked', from)
-  const isFresh = row !== undefined && tx.now >= row.since && tx.now < row.since + hourMs
-  const { since, count } = isFresh ? row : { since: tx.now, count: 0 }
+  const isFresh = row !== undefined && tx.steady < row.since + hourMs
+  const { since, count } = isFresh ? row : { since: tx.steady, count: 0 }
   if (count >= limits.resendRequestsPerHourMax) return false
   tx.put('asked', from, { since, count: count + 1 })
   return true
@@ -166,7 +166,7 @@ function isWithinQuota(tx: Tx, from: Address, limits: AgentLimits): boolean {
 
 /** Forgets requests of more than an hour ago. */
 export function eraseAsked(tx: Tx): void {
-  for (const [key, { since }] of tx.rows('asked')) if (since + hourMs <= tx.now) tx.del('asked', key)
+  for (const [key, { since }] of tx.rows('asked')) if (since + hourMs <= tx.steady) tx.del('asked', key)
 }
 
 type Numbers = { readonly conversation: Address; readonly inc: string; readonly numbers: readonly number[] }

@@ -85,10 +85,16 @@ export type CounterRow = {
 }
 
 /**
- * For how long this agent has run, in milliseconds, in all its processes: a time that no setting of a clock moves. What must not be
- * forgotten too early is forgotten by it. Key: `agent`.
+ * For how long this agent has run, in milliseconds, in all its processes: a time that no setting of a clock moves, by which numbers are
+ * forgotten. And the times of time.ts when they were last noted. Key: `agent`.
  */
-export type AgeRow = { readonly ms: number }
+export type AgeRow = {
+  readonly ms: number
+  readonly steady?: number
+  /** By how much `steady` was ahead of the wall clock. */
+  readonly ahead?: number
+  readonly sure?: number
+}
 
 /** Hashes of signed payloads by their numbers, for a run of numbers of a sequence. Key: `<counter's key> <slot>`. */
 export type DigestRow = { readonly run: number; readonly hashes: { readonly [seq: string]: string } }

@@ -98,7 +98,7 @@ export function createRuns(parts: {
           const { outcome, problem } = stepThread(tx, parts.threads(), {
             protocol,
             record,
-            input: { kind: 'command', event, now: tx.now },
+            input: { kind: 'command', event, now: tx.steady },
           })
           if (outcome === 'stepped') return
           const reason = problem ?? outcome
@@ -151,7 +151,14 @@ export function createRuns(parts: {
           protocol,
           record: undefined,
           // The machine's own input type says what it takes; it must be plain JSON to be stored.
-          input: { kind: 'start', role, threadId, peer, now: tx.now, ...(input === undefined ? {} : { input: input as Json }) },
+          input: {
+            kind: 'start',
+            role,
+            threadId,
+            peer,
+            now: tx.steady,
+            ...(input === undefined ? {} : { input: input as Json }),
+          },
         })
         if (started.record === undefined) {
           const reason = started.problem ?? started.outcome

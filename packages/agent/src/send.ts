@@ -44,10 +44,10 @@ export async function send(parts: SendParts, peer: Address, message: Outgoing): 
       record = stepThread(tx, threads, {
         protocol,
         record,
-        input: { kind: 'start', role, threadId, peer, now: tx.now },
+        input: { kind: 'start', role, threadId, peer, now: tx.steady },
       }).record
     }
-    const stepped = stepThread(tx, threads, { protocol, record, input: { kind: 'command', event, now: tx.now } })
+    const stepped = stepThread(tx, threads, { protocol, record, input: { kind: 'command', event, now: tx.steady } })
     const [id] = stepped.sent
     if (id === undefined) {
       const reason = stepped.problem ?? stepped.outcome

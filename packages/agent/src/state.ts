@@ -28,8 +28,10 @@ export type Group = {
 
 /** The view of one step. Changes are undone when the step throws. */
 export interface Tx {
-  /** Milliseconds; the same through the whole step. */
+  /** Milliseconds by the wall clock; the same through the whole step, as are `steady` and `sure` (see time.ts). */
   readonly now: number
+  readonly steady: number
+  readonly sure: number
   get<T extends Table>(table: T, key: string): Rows[T] | undefined
   put<T extends Table>(table: T, key: string, row: Rows[T]): void
   del(table: Table, key: string): void
@@ -49,7 +51,7 @@ export interface State {
   size(table: Table): number
   group(table: Table, name: string): Group
   /** Runs a step and answers what it changed; throws what the step throws, with everything undone. */
-  run<T>(now: number, step: (tx: Tx) => T): Ran<T>
+  run<T>(now: number, step: (tx: Tx) => T, times?: { readonly steady: number; readonly sure: number }): Ran<T>
   /** The changed rows as they are now, each once however many steps changed it. Call it before any further step runs. */
   write(changes: Iterable<Changes>): StoreOp[]
   /** Reads the store again and forgets what was not in it; when that fails, everything is as before. */
@@ -124,7 +126,7 @@ export async function openState(options: {
     rows: (table) => tableOf(table).entries() as never,
     size: (table) => tableOf(table).size,
     group: (table, name) => groups.get(table)?.get(name) ?? nothing,
-    run(now, step) {
+    run(now, step, { steady, sure } = { steady: now, sure: now }) {
       const undo: (() => void)[] = []
       const bereft = new Set<Table>()
       const effects: (() => void)[] = []
@@ -146,6 +148,8 @@ export async function openState(options: {
       }
       const tx: Tx = {
         now,
+        steady,
+        sure,
         get: state.get,
         rows: state.rows,
         size: state.size,

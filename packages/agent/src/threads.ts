@@ -114,7 +114,7 @@ export function stepThread(
         ...(message === undefined ? {} : { message }),
       })
       if (answered.body !== undefined) bodies.set(id, answered.body)
-      const next = step(protocol, current, { kind: 'result', id, result: answered.result, now: tx.now })
+      const next = step(protocol, current, { kind: 'result', id, result: answered.result, now: tx.steady })
       current = next.record
       pending.push(...next.effects)
     } else perform(tx, parts, { effect, bodies, sent, record: current, isAsked })

@@ -26,7 +26,7 @@ async function scene(store: Store): Promise<Scene> {
   const committer = createCommitter({
     state,
     store: recording,
-    clock: { now: () => 0, monotonic: () => 0, at: () => () => {} },
+    time: { read: () => ({ now: 0, steady: 0, sure: 0 }), confirm() {}, mark() {} },
     onDiscard: () => log.push('discarded'),
     onErased: () => log.push('erased'),
     onEffectFailed: (error) => log.push(`effect failed: ${(error as Error).message}`),

@@ -6,6 +6,7 @@ import { createCommitter } from '../src/commit.ts'
 import { createDelivery, type Delivery } from '../src/delivery.ts'
 import { agentLimits } from '../src/limits.ts'
 import { enqueue } from '../src/outbox.ts'
+import { createTime } from '../src/time.ts'
 import { knows, lifetimeMs, type Person, person, receiver } from './people.ts'
 
 let alice: Person
@@ -27,7 +28,13 @@ beforeEach(async () => {
 
 function open(): Delivery {
   const clock = schedule.clock()
-  const { commit } = createCommitter({ ...alice, clock, onDiscard() {}, onErased() {}, onEffectFailed() {} })
+  const { commit } = createCommitter({
+    ...alice,
+    time: createTime(clock, undefined),
+    onDiscard() {},
+    onErased() {},
+    onEffectFailed() {},
+  })
   return createDelivery({
     ...alice,
     commit,

@@ -8,6 +8,7 @@ import { cardHash, createDirectory, type Directory, noteVersion } from '../src/d
 import { AgentError } from '../src/errors.ts'
 import { agentLimits } from '../src/limits.ts'
 import { signNextCard, stateKey, withDevice } from '../src/profile.ts'
+import { createTime } from '../src/time.ts'
 import { type Person, person } from './people.ts'
 
 const bobs = parseAddress('bob@b.test')
@@ -28,7 +29,13 @@ beforeEach(async () => {
   asked = 0
   served = { cards: [headOf(bob).jws] }
   const clock = schedule.clock()
-  const { commit } = createCommitter({ ...alice, clock, onDiscard() {}, onErased() {}, onEffectFailed() {} })
+  const { commit } = createCommitter({
+    ...alice,
+    time: createTime(clock, undefined),
+    onDiscard() {},
+    onErased() {},
+    onEffectFailed() {},
+  })
   directory = createDirectory({
     ...alice,
     commit,

@@ -1,4 +1,4 @@
-import { createSchedule, type Schedule } from '@parley/core/sim'
+import { createSchedule, type Schedule, type SimClock } from '@parley/core/sim'
 import { createRegistry } from '@parley/kernel'
 import { trustPing } from '@parley/protocols/trust-ping'
 import { beforeEach, describe, expect, it } from 'vitest'
@@ -8,6 +8,7 @@ import { agentLimits } from '../src/limits.ts'
 import type { StanzaRow } from '../src/rows.ts'
 import { settleSent } from '../src/sent.ts'
 import type { ThreadParts } from '../src/threads.ts'
+import { createTime, type Time } from '../src/time.ts'
 import { day, knows, lifetimeMs, type Person, person, send, start } from './people.ts'
 
 const hour = 3_600_000
@@ -15,6 +16,8 @@ let alice: Person
 let bob: Person
 let due: Due
 let schedule: Schedule
+let clock: SimClock
+let time: Time
 let log: string[]
 let waiting: number
 
@@ -25,8 +28,9 @@ beforeEach(async () => {
   schedule = createSchedule({ settle: () => new Promise((done) => setImmediate(done)) })
   log = []
   waiting = 0
-  const clock = schedule.clock()
-  const { commit } = createCommitter({ ...alice, clock, onDiscard() {}, onErased: () => due.erased(), onEffectFailed() {} })
+  clock = schedule.clock()
+  time = createTime(clock, { ms: 0, sure: start })
+  const { commit } = createCommitter({ ...alice, time, onDiscard() {}, onErased: () => due.erased(), onEffectFailed() {} })
   const outbox = { random: alice.random, limits: agentLimits, lifetimeMs, waiting: () => waiting, added() {}, dropped() {} }
   const registry = createRegistry([trustPing])
   const threads: ThreadParts = {
@@ -42,6 +46,7 @@ beforeEach(async () => {
     ...alice,
     commit,
     clock,
+    time,
     limits: agentLimits,
     registry,
     threads,
@@ -134,6 +139,47 @@ describe('a message whose time is over', () => {
   })
 })
 
+describe('a clock that is set', () => {
+  const wait = 5000
+
+  it('back holds up nothing that is waited for', async () => {
+    await due.run()
+    due.at(time.read().steady + wait, 'locked 7')
+    clock.jump(-10 * hour)
+    await until(wait)
+    expect(log).toContain('locked 7')
+    due.at(time.read().steady + wait, 'locked 8')
+    await until(wait - 1)
+    expect(log).not.toContain('locked 8')
+    await until(1)
+    expect(log).toContain('locked 8')
+  })
+
+  it('back while the process is down holds up what was stored by no more than the time that it is down', async () => {
+    clock.jump(40 * day)
+    await due.run()
+    const deadline = time.read().steady + wait
+    clock.jump(-40 * day)
+    due.at(deadline, 'locked 7')
+    await due.run()
+    await due.close()
+    const next = createTime(clock, alice.state.get('age', 'agent'))
+    expect(deadline - next.read().steady).toBe(wait)
+  })
+
+  it('forward does what is due by it, and erases nothing before the relay agrees', async () => {
+    send(alice, text)
+    await due.run()
+    clock.jump(80 * day)
+    await due.run()
+    await until(hour)
+    expect(alice.state.get('own', bob.address)).toBeDefined()
+    time.confirm(clock.now())
+    await until(hour)
+    expect(alice.state.get('own', bob.address)).toBeUndefined()
+  })
+})
+
 describe('keys', () => {
   it('of this device are replaced after a week, and the old one is erased after its retention', async () => {
     const { kid } = alice.self.profile().statement as { kid: string }
@@ -165,7 +211,7 @@ it('forgets numbers by the time that it ran, not by what a clock says', async ()
   const sequence = { max: 1, holes: [], last: 0 }
   alice.run((tx) => tx.put('counter', 'x', sequence))
   await due.run()
-  alice.run((tx) => tx.put('age', 'agent', { ms: 0 }), start + 400 * day)
+  clock.jump(400 * day)
   await until(agentLimits.counterRetentionMs - 2 * hour)
   expect(alice.state.size('counter')).toBe(1)
   await until(4 * hour)

@@ -5,6 +5,7 @@ import { beforeEach, describe, expect, it } from 'vitest'
 import { type Commit, createCommitter } from '../src/commit.ts'
 import { createInbox, type InboxControl, type Message } from '../src/inbox.ts'
 import { openState, type State } from '../src/state.ts'
+import { createTime } from '../src/time.ts'
 
 const from = 'alice@a.test' as Address
 let disk: ReturnType<typeof createSimDisk>
@@ -17,7 +18,14 @@ async function open(): Promise<void> {
   const store = disk.open()
   state = await openState({ store, random: createSimRandom(2), storeKeys: [new Uint8Array(32)] })
   const clock = { now: () => 0, monotonic: () => 0, at: () => () => {} }
-  commit = createCommitter({ state, store, clock, onDiscard() {}, onErased() {}, onEffectFailed() {} }).commit
+  commit = createCommitter({
+    state,
+    store,
+    time: createTime(clock, undefined),
+    onDiscard() {},
+    onErased() {},
+    onEffectFailed() {},
+  }).commit
   reports = []
   inbox = createInbox({ state, commit, report: (code, of) => reports.push(`${code} ${of}`) })
 }

@@ -8,6 +8,7 @@ import { createCommitter } from '../src/commit.ts'
 import { agentLimits } from '../src/limits.ts'
 import { createRuns, type Run, type Runs } from '../src/runs.ts'
 import { stepThread, type ThreadParts } from '../src/threads.ts'
+import { createTime } from '../src/time.ts'
 import { lifetimeMs, type Person, person } from './people.ts'
 
 const bob: Address = parseAddress('bob@b.test')
@@ -21,7 +22,13 @@ beforeEach(async () => {
   failures = 0
   const registry = createRegistry([trustPing])
   const schedule = createSchedule({ settle: () => Promise.resolve() })
-  const { commit } = createCommitter({ ...alice, clock: schedule.clock(), onDiscard() {}, onErased() {}, onEffectFailed() {} })
+  const { commit } = createCommitter({
+    ...alice,
+    time: createTime(schedule.clock(), undefined),
+    onDiscard() {},
+    onErased() {},
+    onEffectFailed() {},
+  })
   threads = {
     registry,
     outbox: { random: alice.random, limits: agentLimits, lifetimeMs, waiting: () => 0, added() {}, dropped() {} },

@@ -12,7 +12,7 @@ import { messageName, messageNamed, type Protocol, type Role, roleNamed } from '
 import { bounded, isEndless, migrate, persist, restore } from './restore.ts'
 import type { Deadline, Received, ThreadRecord } from './thread.ts'
 
-/** What may happen to a thread. `now` is wall-clock milliseconds. */
+/** What may happen to a thread. `now` is in milliseconds, by a clock that goes on over restarts. */
 export type StepInput =
   /** Opens a thread here. */
   | {

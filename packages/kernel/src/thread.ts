@@ -4,7 +4,7 @@
  */
 import type { Address, DeviceId, Json, JsonObject } from '@parley/core'
 
-/** An event that comes at a time, unless it is cancelled. Times are wall-clock milliseconds, so that they survive a restart. */
+/** An event that comes at a time, unless it is cancelled. Times are milliseconds by the `now` of the steps, so that they survive a restart. */
 export type Deadline = { readonly id: string; readonly at: number; readonly event: { readonly type: string } & JsonObject }
 
 /** A call of a capability that has no result yet. After a restart it is made again, with the same id. */

@@ -28,7 +28,12 @@ const target = (...parties: readonly Party[]) => ({
   address: parties[0]?.address ?? '',
   devices: parties.map(({ device }) => device),
 })
-const input: RequesterInput = { request, targets: [target(tablet), target(phone), target(laptop)], delayMs: 2000 }
+const input: RequesterInput = {
+  request,
+  targets: [target(tablet), target(phone), target(laptop)],
+  delayMs: 2000,
+  lifetimeMs: 86_400_000,
+}
 const answer = {
   id: request.id,
   eph: 'E'.repeat(43),
@@ -293,7 +298,7 @@ describe('the accounts', () => {
         threadId,
         peer: aPhone.address,
         also: [bMine.address],
-        input: { request: { ...request, expiry }, targets, delayMs: 1000 + random.int(4000) },
+        input: { request: { ...request, expiry }, targets, delayMs: 1000 + random.int(4000), lifetimeMs: 3_600_000 },
         now: exchange.now(),
       })
       exchange.run(3_700_000)

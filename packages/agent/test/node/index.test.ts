@@ -197,6 +197,8 @@ it.each([
   const { changes } = state.run(Date.now(), (tx) => {
     tx.put('own', 'bob@b.test', own)
     tx.put('held', `bob@b.test ${smk.sid}`, held)
+    // A login has confirmed that so much time has passed.
+    tx.put('age', 'agent', { ms: 0, sure: Date.now() + 100 * day })
   })
   // Twice, so that older versions of the row are about too.
   for (let i = 0; i < 2; i++) await store.batch(state.write([changes]), { durable: true })
