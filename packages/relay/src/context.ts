@@ -5,7 +5,9 @@
 import type { Address, Clock, DeviceId, Domain, Random, Telemetry } from '@parley/core'
 import type { Key } from '@parley/jose'
 import type { Mailbox } from '@parley/mailbox'
+import type { Blocklist } from './blocklist.ts'
 import type { Directory } from './directory.ts'
+import type { Gate } from './gate.ts'
 import type { RelayLimits } from './limits.ts'
 import type { OnWire } from './link.ts'
 
@@ -18,6 +20,8 @@ export type RelayContext = {
   readonly limits: RelayLimits
   readonly mailbox: Mailbox
   readonly directory: Directory
+  readonly blocklist: Blocklist
+  readonly gate: Gate
   readonly onWire: OnWire | undefined
 }
 

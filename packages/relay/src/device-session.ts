@@ -12,13 +12,17 @@ import {
   type C2sServerOutput,
   createC2sServer,
   type Login,
+  type Registering,
+  type Settlement,
   type StoredStanza,
   type StreamCode,
+  sizeOf,
 } from '@parley/stream'
 import { deviceReader, unpackBounce } from './bounces.ts'
 import { deviceName, type RelayContext } from './context.ts'
 import { createLink } from './link.ts'
 import { createProgress } from './progress.ts'
+import { createLinkMeter } from './rate.ts'
 import type { Requests } from './requests.ts'
 import type { Lane, Router } from './router.ts'
 import type { LiveSession, Sessions } from './sessions.ts'
@@ -34,19 +38,22 @@ export type DeviceSessionParts = {
   readonly sessions: Sessions
   readonly router: Router
   readonly requests: Requests
-  readonly registration: 'open' | 'closed'
+  registration(): RegistrationMode
   /** Keeps the relay open until the work is done. */
   track(work: Promise<unknown>): void
   onEnd(): void
 }
 
+/** Who may open an account: anybody, who has an invitation, or nobody. */
+export type RegistrationMode = 'open' | 'invite' | 'closed'
+
 type Proven = { readonly address: Login['address']; readonly device: Login['device']; readonly reader: string }
 type Decision =
   | { readonly card: ReadCard; readonly key: Key; readonly account: 'known' | 'registered' }
-  | { readonly refused: StreamCode }
+  | { readonly refused: StreamCode; readonly wait?: number }
 
 export function createDeviceSession(context: RelayContext, parts: DeviceSessionParts): DeviceSession {
-  const { clock, limits, mailbox, directory, telemetry } = context
+  const { clock, limits, mailbox, directory, gate, telemetry } = context
   const { sessions, router, requests, registration, track, onEnd } = parts
   const server: C2sServer = createC2sServer({
     domain: context.domain,
@@ -58,6 +65,7 @@ export function createDeviceSession(context: RelayContext, parts: DeviceSessionP
     ...context,
     connection: parts.connection,
     kind: 'device',
+    meter: createLinkMeter(limits, telemetry),
     onFrame: (frame) => apply(server.receive(frame)),
     onClose: ended,
     onDrain: () => pump(),
@@ -101,19 +109,21 @@ export function createDeviceSession(context: RelayContext, parts: DeviceSessionP
     { login, registration: offered }: Extract<C2sServerEvent, { kind: 'login' }>,
     came: number,
   ): Promise<void> {
+    const wait = gate.login(link.peer)
+    if (wait > 0) return void apply(server.end('rate-limited', { wait }))
     const decision = await decide(login, offered)
     if ('refused' in decision) {
+      gate.failed(link.peer)
       // The same answer at the same time, whether the account exists or not.
-      clock.at(came + limits.refusalDelayMs, () => apply(server.end(decision.refused)))
+      clock.at(came + limits.refusalDelayMs, () =>
+        apply(server.end(decision.refused, decision.wait === undefined ? {} : { wait: decision.wait })),
+      )
       return
     }
     await admit(login, decision)
   }
 
-  async function decide(
-    login: Login,
-    offered: { readonly card: string; readonly statement: string } | undefined,
-  ): Promise<Decision> {
+  async function decide(login: Login, offered: Registering | undefined): Promise<Decision> {
     const { address, device } = login
     if (offered !== undefined) return decideRegistration(login, offered)
     const card = await directory.head(address)
@@ -124,17 +134,25 @@ export function createDeviceSession(context: RelayContext, parts: DeviceSessionP
     return found.status === 'active' ? { card, key, account: 'known' } : { refused: 'device-removed' }
   }
 
-  async function decideRegistration(
-    login: Login,
-    offered: { readonly card: string; readonly statement: string },
-  ): Promise<Decision> {
-    if (registration === 'closed') return { refused: 'registration-closed' }
+  async function decideRegistration(login: Login, offered: Registering): Promise<Decision> {
+    const mode = registration()
+    if (mode === 'closed') return { refused: 'registration-closed' }
+    const wait = gate.registration(link.peer)
+    if (wait > 0) return { refused: 'rate-limited', wait }
     const read = readCard(offered.card)
     const found = read.ok ? deviceOn(read.card, login.device) : undefined
     const key = found?.status === 'active' ? keyOf(found.device) : undefined
     if (!read.ok || key === undefined || !server.proves(key, clock.now())) return { refused: 'registration-refused' }
     const { address, device } = login
-    const outcome = await directory.register({ address, device, card: read, statement: offered.statement, now: clock.now() })
+    const outcome = await directory.register({
+      address,
+      device,
+      card: read,
+      statement: offered.statement,
+      needsInvite: mode === 'invite',
+      invite: offered.invite,
+      now: clock.now(),
+    })
     if (outcome === 'known' || outcome === 'registered') return { card: read, key, account: outcome }
     return { refused: outcome }
   }
@@ -173,7 +191,12 @@ export function createDeviceSession(context: RelayContext, parts: DeviceSessionP
       await router.route(stanza, { lane, federate: true }).finally(() => passing--)
       return
     }
-    server.settle(n, await router.route(stanza, { lane, federate: true }))
+    const wait = gate.stanza(stanza.header.from, sizeOf(stanza))
+    const settlement: Settlement =
+      wait === 0
+        ? await router.route(stanza, { lane, federate: true })
+        : { bounced: [{ id: stanza.header.id, code: 'rate-limited', retryable: true, wait }] }
+    server.settle(n, settlement)
     flushSoon()
   }
 

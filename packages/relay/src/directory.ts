@@ -3,15 +3,45 @@
  * A card is taken only if it follows the head; everything is signed by those it speaks of, the relay adds nothing.
  * @module
  */
-import { type Address, type DeviceId, fromUtf8, type Store, type StoreOp, sortable, utf8 } from '@parley/core'
+import {
+  type Address,
+  type Clock,
+  type DeviceId,
+  domainOf,
+  fromUtf8,
+  parseJsonObject,
+  type Store,
+  type StoreOp,
+  utf8,
+} from '@parley/core'
 import { activeDevices, type ReadCard, readCard, readStatement, successorProblem } from '@parley/identity'
 import type { RequestCode } from '@parley/stream'
+import {
+  aboutKey,
+  accountRange,
+  accountsRange,
+  addressIn,
+  blockKey,
+  cardKey,
+  cardRange,
+  heldKey,
+  statementKey,
+} from './account-keys.ts'
 import { RelayError } from './errors.ts'
+import type { InviteBook } from './invites.ts'
+import type { Serial } from './serial.ts'
 
 export type DirectoryOptions = {
   readonly store: Store
+  readonly clock: Clock
+  readonly invites: InviteBook
+  /** Changes are few and come one after another, so that two cards of one version cannot both follow the head. */
+  readonly inTurn: Serial
   readonly accountsMax: number
   readonly cardsInMemoryMax: number
+  readonly devicesPerAccountMax: number
+  readonly blocksPerAccountMax: number
+  readonly addressHeldMs: number
 }
 
 export type PublishedCard =
@@ -25,12 +55,25 @@ export interface Directory {
   cards(address: Address, since: number, bytesMax: number): Promise<{ readonly cards: readonly string[]; readonly more: boolean }>
   /** Statements of the devices on the current card, expired ones included. */
   statements(address: Address): Promise<readonly string[]>
-  register(account: Registration): Promise<'registered' | 'known' | 'address-taken' | 'registration-refused'>
+  register(account: Registration): Promise<'registered' | 'known' | 'invite-refused' | 'address-taken' | 'registration-refused'>
   publishCard(jws: string, address: Address): Promise<PublishedCard>
   publishStatement(
     jws: string,
     from: { readonly address: Address; readonly device: DeviceId; readonly now: number },
   ): Promise<{ readonly ok: true; readonly n: number } | { readonly ok: false; readonly code: RequestCode }>
+  /** Whether the account takes nothing from this sender. Known once `head` has resolved. */
+  refuses(address: Address, from: Address): boolean
+  /** Addresses and domains that the account has blocked. */
+  blocked(address: Address): Promise<readonly string[]>
+  /** Answers `false` when the list is full. */
+  block(address: Address, blocked: string): Promise<boolean>
+  unblock(address: Address, blocked: string): Promise<void>
+  /** Accounts in the order of their addresses, those behind `after`. */
+  list(options: { readonly after?: Address; readonly limit: number }): Promise<readonly Address[]>
+  /** When the account was opened, in milliseconds; `undefined` where that was never written down. */
+  registered(address: Address): Promise<number | undefined>
+  /** Deletes everything of the account and holds its address. Answers the devices that its card named. */
+  remove(address: Address): Promise<readonly DeviceId[] | undefined>
 }
 
 export type Registration = {
@@ -38,30 +81,36 @@ export type Registration = {
   readonly device: DeviceId
   readonly card: ReadCard
   readonly statement: string
+  /** Whether an invitation is needed. */
+  readonly needsInvite: boolean
+  readonly invite?: string | undefined
   readonly now: number
 }
 
 const countKey = 'relay/accounts'
 
 export function createDirectory(options: DirectoryOptions): Directory {
-  const { store, accountsMax, cardsInMemoryMax } = options
+  const { store, clock, invites, inTurn, accountsMax, cardsInMemoryMax, devicesPerAccountMax } = options
   const heads = new Map<Address, Promise<ReadCard | undefined>>()
-  // Changes are few and come one after another, so that two cards of one version cannot both follow the head.
-  let changes: Promise<unknown> = Promise.resolve()
-
-  function inTurn<T>(change: () => Promise<T>): Promise<T> {
-    const done = changes.then(change)
-    changes = done.catch(() => undefined)
-    return done
-  }
+  // Beside the cards in memory: only accounts that have blocked somebody.
+  const blocks = new Map<Address, Set<string>>()
 
   async function loadHead(address: Address): Promise<ReadCard | undefined> {
+    const list = await loadBlocked(address)
+    if (list.length > 0) blocks.set(address, new Set(list))
     for await (const [, value] of store.iterate({ ...cardRange(address), reverse: true, limit: 1 })) {
       const read = readCard(fromUtf8(value) ?? '')
       if (!read.ok) throw new RelayError('ERR_RELAY_STORE_CORRUPT', 'a card in the store is damaged')
       return read
     }
     return undefined
+  }
+
+  async function loadBlocked(address: Address): Promise<readonly string[]> {
+    const prefix = blockKey(address, '')
+    const list: string[] = []
+    for await (const [key] of store.iterate({ gt: prefix, lt: `${prefix}~` })) list.push(key.slice(prefix.length))
+    return list
   }
 
   function head(address: Address): Promise<ReadCard | undefined> {
@@ -82,6 +131,7 @@ export function createDirectory(options: DirectoryOptions): Directory {
     for (const oldest of heads.keys()) {
       if (heads.size <= cardsInMemoryMax) break
       heads.delete(oldest)
+      blocks.delete(oldest)
     }
   }
 
@@ -90,19 +140,31 @@ export function createDirectory(options: DirectoryOptions): Directory {
     return value === undefined ? 0 : Number(fromUtf8(value))
   }
 
-  async function register({ address, device, card, statement, now }: Registration) {
+  async function isHeld(address: Address): Promise<boolean> {
+    const value = await store.get(heldKey(address))
+    return value !== undefined && clock.now() - Number(fromUtf8(value)) < options.addressHeldMs
+  }
+
+  async function register({ address, device, card, statement, needsInvite, invite, now }: Registration) {
     const current = await head(address)
     // The answer to an earlier attempt may have been lost.
-    if (current !== undefined) return current.hash === card.hash ? ('known' as const) : ('address-taken' as const)
+    if (current !== undefined && current.hash === card.hash) return 'known' as const
+    // Asked first: who was not invited does not learn which addresses are taken.
+    const spent = needsInvite ? await invites.spend(invite) : undefined
+    if (needsInvite && spent === undefined) return 'invite-refused' as const
+    if (current !== undefined || (await isHeld(address))) return 'address-taken' as const
     if (card.card.address !== address || card.card.version !== 1) return 'registration-refused' as const
     const read = readStatement(statement, { card, now })
     if (!read.ok || read.statement.device !== device) return 'registration-refused' as const
     const count = await accountCount()
-    if (count >= accountsMax) return 'registration-refused' as const
+    if (count >= accountsMax || activeDevices(card.card).length > devicesPerAccountMax) return 'registration-refused' as const
     const ops: StoreOp[] = [
       { type: 'put', key: cardKey(address, 1), value: utf8(card.jws) },
       { type: 'put', key: statementKey(address, device), value: utf8(statement) },
+      { type: 'put', key: aboutKey(address), value: utf8(JSON.stringify({ registered: now })) },
       { type: 'put', key: countKey, value: utf8(String(count + 1)) },
+      { type: 'del', key: heldKey(address) },
+      ...(spent === undefined ? [] : [spent]),
     ]
     await store.batch(ops, { durable: true })
     remember(address, Promise.resolve(card))
@@ -121,6 +183,7 @@ export function createDirectory(options: DirectoryOptions): Directory {
     // Another account key that the card before did not announce does not follow the head either.
     if (problem !== undefined) return { ok: false, code: 'card-chain-broken' }
     const active = new Set(activeDevices(read.card).map(({ id }) => id))
+    if (active.size > devicesPerAccountMax) return { ok: false, code: 'too-many-devices' }
     const removed = activeDevices(current.card).flatMap(({ id }) => (active.has(id) ? [] : [id]))
     const ops: StoreOp[] = [
       { type: 'put', key: cardKey(address, read.card.version), value: utf8(jws) },
@@ -129,6 +192,37 @@ export function createDirectory(options: DirectoryOptions): Directory {
     await store.batch(ops, { durable: true })
     remember(address, Promise.resolve(read))
     return { ok: true, card: read, removed }
+  }
+
+  async function remove(address: Address): Promise<readonly DeviceId[] | undefined> {
+    const current = await head(address)
+    if (current === undefined) return undefined
+    const ops: StoreOp[] = []
+    for await (const [key] of store.iterate(accountRange(address))) ops.push({ type: 'del', key })
+    const count = await accountCount()
+    ops.push(
+      { type: 'put', key: heldKey(address), value: utf8(String(clock.now())) },
+      { type: 'put', key: countKey, value: utf8(String(Math.max(0, count - 1))) },
+    )
+    await store.batch(ops, { durable: true })
+    heads.delete(address)
+    blocks.delete(address)
+    return current.card.devices.map(({ id }) => id)
+  }
+
+  async function block(address: Address, blocked: string): Promise<boolean> {
+    const list = await loadBlocked(address)
+    if (!list.includes(blocked)) {
+      if (list.length >= options.blocksPerAccountMax) return false
+      await store.batch([{ type: 'put', key: blockKey(address, blocked), value: utf8('') }], { durable: true })
+    }
+    if (heads.has(address)) blocks.set(address, new Set([...list, blocked]))
+    return true
+  }
+
+  async function unblock(address: Address, blocked: string): Promise<void> {
+    await store.batch([{ type: 'del', key: blockKey(address, blocked) }], { durable: true })
+    blocks.get(address)?.delete(blocked)
   }
 
   return {
@@ -163,18 +257,30 @@ export function createDirectory(options: DirectoryOptions): Directory {
         await store.batch([{ type: 'put', key: statementKey(address, device), value: utf8(jws) }], { durable: true })
         return { ok: true, n: read.statement.n }
       }),
+    refuses(address, from) {
+      const list = blocks.get(address)
+      return list !== undefined && (list.has(from) || list.has(domainOf(from)))
+    },
+    blocked: loadBlocked,
+    block: (address, blocked) => inTurn(() => block(address, blocked)),
+    unblock: (address, blocked) => inTurn(() => unblock(address, blocked)),
+    async list({ after, limit }) {
+      const found: Address[] = []
+      let gt: string = after === undefined ? accountsRange.gt : accountRange(after).lt
+      while (found.length < limit) {
+        let next: Address | undefined
+        for await (const [key] of store.iterate({ gt, lt: accountsRange.lt, limit: 1 })) next = addressIn(key)
+        if (next === undefined) break
+        found.push(next)
+        gt = accountRange(next).lt
+      }
+      return found
+    },
+    async registered(address) {
+      const value = await store.get(aboutKey(address))
+      const read = value === undefined ? undefined : parseJsonObject(fromUtf8(value) ?? '')
+      return read?.ok === true && typeof read.value['registered'] === 'number' ? read.value['registered'] : undefined
+    },
+    remove: (address) => inTurn(() => remove(address)),
   }
-}
-
-// An address holds no space, and a space sorts before every character of one.
-function cardKey(address: Address, version: number): string {
-  return `account/${address} card/${sortable(version)}`
-}
-
-function cardRange(address: Address): { gt: string; lt: string } {
-  return { gt: `account/${address} card/`, lt: `account/${address} card/~` }
-}
-
-function statementKey(address: Address, device: DeviceId | ''): string {
-  return `account/${address} statement/${device}`
 }

@@ -6,11 +6,12 @@ import { MessagingError } from '@parley/core'
 
 export type RelayErrorCode =
   | 'ERR_RELAY_DOMAIN_MISMATCH'
+  | 'ERR_RELAY_INVITES_FULL'
   | 'ERR_RELAY_ROUTE_MALFORMED'
   | 'ERR_RELAY_STORE_CORRUPT'
   | 'ERR_RELAY_STORE_NEWER'
 
-/** What stops a relay from starting. */
+/** What stops a relay from starting, or its operator's wish from being granted. */
 export class RelayError extends MessagingError<RelayErrorCode> {
   override readonly name = 'RelayError'
 }

@@ -2,7 +2,11 @@
  * The Parley relay: sessions, routing, directory, federation and limits, on the ports of `@parley/core`.
  * @module
  */
+export type { Account, AccountDevice, Accounts } from './accounts.ts'
+export type { Blocklist } from './blocklist.ts'
+export type { RegistrationMode } from './device-session.ts'
 export { RelayError, type RelayErrorCode } from './errors.ts'
+export type { Invite, Invites, NewInvite } from './invites.ts'
 export { type RelayLimits, relayLimits } from './limits.ts'
 export type { OnWire, WirePeer } from './link.ts'
 export { createRelay, type Relay, type RelayOptions, type RelayStats } from './relay.ts'

@@ -11,10 +11,44 @@ export type RelayLimits = {
   readonly mailbox: MailboxLimits
   /** Open connections of every kind. */
   readonly connectionsMax: number
-  /** Open connections from one network address. */
+  /** Open connections from one network address; of IPv6, from one /64. */
   readonly connectionsPerPeerMax: number
+  /** New connections from one network address; as many may come at once. */
+  readonly connectionsPerPeerPerMinute: number
+  /** Frames of one connection. One that is faster is read more slowly. */
+  readonly framesPerSecond: number
+  /** So many frames a connection may be ahead of its rate. */
+  readonly framesBurst: number
+  /** Octets of one connection. One that is faster is read more slowly. */
+  readonly bytesPerSecond: number
+  /** So many octets a connection may be ahead of its rate. */
+  readonly bytesBurst: number
+  /** Stanzas of one account, from all its devices together; what is above bounces with a time to try again. */
+  readonly stanzasPerAccountPerSecond: number
+  /** So many stanzas an account may be ahead of its rate. */
+  readonly stanzasPerAccountBurst: number
+  /** Octets of the stanzas of one account. */
+  readonly bytesPerAccountPerSecond: number
+  /** So many octets an account may be ahead of its rate; at least one frame. */
+  readonly bytesPerAccountBurst: number
+  /** Accounts opened from one network address. */
+  readonly registrationsPerPeerPerHour: number
+  /** Refused logins from one network address, above which none is looked at for a while. */
+  readonly loginFailuresPerPeerPerMinute: number
+  /** HTTP requests from one network address. */
+  readonly requestsPerPeerPerSecond: number
   /** Accounts registered here. */
   readonly accountsMax: number
+  /** Devices in use on one account's card. */
+  readonly devicesPerAccountMax: number
+  /** Addresses and domains that one account may block. */
+  readonly blocksPerAccountMax: number
+  /** Devices that one stanza may go to. */
+  readonly fanOutMax: number
+  /** Open invitations. */
+  readonly invitesMax: number
+  /** After an account was removed nobody else gets its address for so long: mail for it may still be under way. */
+  readonly addressHeldMs: number
   /** From the opening of a connection to its login. */
   readonly loginTimeoutMs: number
   /** A refused login is answered this long after it came, whatever the reason was. */
@@ -60,8 +94,25 @@ export const relayLimits: RelayLimits = {
   stream: streamLimits,
   mailbox: mailboxLimits,
   connectionsMax: 20_000,
-  connectionsPerPeerMax: 5_000,
+  connectionsPerPeerMax: 1_000,
+  connectionsPerPeerPerMinute: 600,
+  framesPerSecond: 1_000,
+  framesBurst: 10_000,
+  bytesPerSecond: 8 * 1024 * 1024,
+  bytesBurst: 64 * 1024 * 1024,
+  stanzasPerAccountPerSecond: 1_000,
+  stanzasPerAccountBurst: 20_000,
+  bytesPerAccountPerSecond: 8 * 1024 * 1024,
+  bytesPerAccountBurst: 64 * 1024 * 1024,
+  registrationsPerPeerPerHour: 100,
+  loginFailuresPerPeerPerMinute: 60,
+  requestsPerPeerPerSecond: 10,
   accountsMax: 100_000,
+  devicesPerAccountMax: 32,
+  blocksPerAccountMax: 1_000,
+  fanOutMax: 1_024,
+  invitesMax: 1_000,
+  addressHeldMs: limits.lifetimeMs + 2 * 86_400_000,
   loginTimeoutMs: 5_000,
   refusalDelayMs: 200,
   idleMs: 90_000,

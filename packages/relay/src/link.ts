@@ -28,6 +28,8 @@ export type LinkOptions = {
   readonly kind: WirePeer['kind']
   readonly clock: Clock
   readonly onWire: OnWire | undefined
+  /** Counts a frame that came in; answers for how many milliseconds the connection is not to be read. */
+  meter?(bytes: number, now: number): number
   onFrame(frame: Uint8Array): void
   onClose(): void
   onDrain(): void
@@ -35,9 +37,16 @@ export type LinkOptions = {
 
 /** Call `start` once everything that the handlers need is there. */
 export function createLink(options: LinkOptions): Link & { start(): void } {
-  const { connection, kind, clock, onWire, onFrame, onClose, onDrain } = options
+  const { connection, kind, clock, onWire, meter, onFrame, onClose, onDrain } = options
   let heard = clock.monotonic()
   let closed = false
+  function hold(ms: number): void {
+    connection.pause()
+    clock.at(clock.monotonic() + ms, () => {
+      if (!closed) connection.resume()
+    })
+  }
+
   const link = {
     name: '',
     get peer() {
@@ -67,6 +76,8 @@ export function createLink(options: LinkOptions): Link & { start(): void } {
           heard = clock.monotonic()
           onWire?.('in', frame, { kind, name: link.name })
           onFrame(frame)
+          const wait = meter?.(frame.length, heard) ?? 0
+          if (wait > 0 && !closed) hold(wait)
         },
         onClose() {
           closed = true

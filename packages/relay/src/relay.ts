@@ -19,12 +19,16 @@ import {
 import { domainKeysPath, encodeDomainKeys } from '@parley/identity'
 import { type Jwk, thumbprint } from '@parley/jose'
 import { createMailbox } from '@parley/mailbox'
-import { c2sProtocol, s2sProtocol, streamCodes } from '@parley/stream'
+import { c2sProtocol, s2sProtocol, streamCodes, writeFrame } from '@parley/stream'
+import { type Accounts, createAccounts } from './accounts.ts'
+import { type Blocklist, openBlocklist } from './blocklist.ts'
 import type { RelayContext } from './context.ts'
-import { createDeviceSession, type DeviceSession } from './device-session.ts'
+import { createDeviceSession, type DeviceSession, type RegistrationMode } from './device-session.ts'
 import { createDirectory } from './directory.ts'
 import { createKeysOfDomains } from './domain-keys.ts'
 import { createFederation } from './federation.ts'
+import { createGate } from './gate.ts'
+import { createInvites, type Invites } from './invites.ts'
 import { type RelayLimits, relayLimits } from './limits.ts'
 import type { OnWire } from './link.ts'
 import { createPeerSession, type PeerSession } from './peer-session.ts'
@@ -32,6 +36,7 @@ import { openRelayKey } from './relay-key.ts'
 import { createRequests } from './requests.ts'
 import { createRouter } from './router.ts'
 import type { Route } from './routes.ts'
+import { createSerial } from './serial.ts'
 import { createSessions } from './sessions.ts'
 
 export type RelayOptions = {
@@ -43,7 +48,7 @@ export type RelayOptions = {
   readonly telemetry?: Telemetry
   readonly routes?: readonly Route[]
   /** Who may open an account; `closed` unless said otherwise. */
-  readonly registration?: 'open' | 'closed'
+  readonly registration?: RegistrationMode
   readonly limits?: Partial<RelayLimits>
   /** 0 takes a free one. */
   readonly port?: number
@@ -66,7 +71,13 @@ export interface Relay {
   readonly domain: Domain
   /** Thumbprint of the relay's key, for `key=` in other relays' routes. */
   readonly key: string
+  readonly accounts: Accounts
+  readonly invites: Invites
+  /** Addresses and domains from which nobody here takes anything. */
+  readonly blocklist: Blocklist
   setRoutes(routes: readonly Route[]): void
+  /** Who may open an account from now on. */
+  setRegistration(mode: RegistrationMode): void
   stats(): Promise<RelayStats>
   /** Drains: takes no new connections, tells the old ones, finishes what it began. The store stays open: it is the caller's. */
   close(): Promise<void>
@@ -75,7 +86,7 @@ export interface Relay {
 
 /** Starts a relay. */
 export async function createRelay(options: RelayOptions): Promise<Relay> {
-  const { domain, store, transport, clock, random, telemetry = silent, routes = [], registration = 'closed', onWire } = options
+  const { domain, store, transport, clock, random, telemetry = silent, routes = [], onWire } = options
   const limits: RelayLimits = { ...relayLimits, ...options.limits }
   const signer = await openRelayKey({ store, domain, random })
   const mailbox = await createMailbox({
@@ -86,13 +97,29 @@ export async function createRelay(options: RelayOptions): Promise<Relay> {
     limits: limits.mailbox,
     restored: options.restored ?? false,
   })
-  const directory = createDirectory({ store, ...limits })
-  const context: RelayContext = { domain, signer, clock, random, telemetry, limits, mailbox, directory, onWire }
+  const inTurn = createSerial()
+  const invites = createInvites({ store, clock, random, inTurn, invitesMax: limits.invitesMax })
+  const directory = createDirectory({ store, clock, invites, inTurn, ...limits })
+  const blocklist = await openBlocklist({ store })
+  const gate = createGate({ clock, limits, telemetry })
+  const context: RelayContext = {
+    domain,
+    signer,
+    clock,
+    random,
+    telemetry,
+    limits,
+    mailbox,
+    directory,
+    blocklist,
+    gate,
+    onWire,
+  }
+  let registration: RegistrationMode = options.registration ?? 'closed'
   const keys = createKeysOfDomains({ transport, clock, limits })
   const sessions = createSessions()
   const running = new Set<Promise<unknown>>()
   const open = new Set<DeviceSession | PeerSession>()
-  const perPeer = new Map<string, number>()
   const proven = new Map<Domain, PeerSession>()
   const stopping = new AbortController()
   let closing: Promise<void> | undefined
@@ -124,26 +151,37 @@ export async function createRelay(options: RelayOptions): Promise<Relay> {
     onBounce: (address, device) => sessions.get(address, device)?.wake(),
   })
   const router = createRouter(context, { sessions, federation })
-  const requests = createRequests(context, { sessions, federation })
+  const accounts = createAccounts(context, { sessions })
+  const requests = createRequests(context, { sessions, federation, accounts })
+
+  function refusalOf(
+    peer: string,
+  ): { readonly code: 'going-away' | 'overloaded' | 'rate-limited'; readonly wait: number } | undefined {
+    if (closing !== undefined) return { code: 'going-away', wait: limits.drainMs }
+    if (open.size >= limits.connectionsMax) {
+      telemetry.count('relay.limit.connectionsMax')
+      return { code: 'overloaded', wait: limits.retryMsMax }
+    }
+    const entered = gate.enter(peer)
+    return entered.ok ? undefined : entered
+  }
 
   function onConnection(connection: Connection): void {
     const { peer } = connection
-    const fromPeer = perPeer.get(peer) ?? 0
-    if (closing !== undefined || open.size >= limits.connectionsMax || fromPeer >= limits.connectionsPerPeerMax) {
-      const code = closing === undefined ? 'overloaded' : 'going-away'
+    const refusal = refusalOf(peer)
+    if (refusal !== undefined) {
+      const { code, wait } = refusal
       telemetry.count(`relay.connection.refused.${code}`)
       connection.start({ onFrame() {}, onClose() {} })
+      connection.send(writeFrame({ t: 'error', code, retryable: true, wait }))
       connection.close(streamCodes[code].close, code)
       return
     }
-    perPeer.set(peer, fromPeer + 1)
     // A connection may end while its session is being made; it leaves after it has entered.
     const leave = async (ended: () => DeviceSession | PeerSession): Promise<void> => {
       await Promise.resolve()
       open.delete(ended())
-      const left = (perPeer.get(peer) ?? 1) - 1
-      if (left > 0) perPeer.set(peer, left)
-      else perPeer.delete(peer)
+      gate.leave(peer)
       if (open.size === 0) onAllEnded()
     }
     if (connection.subprotocol === s2sProtocol) enterPeer(connection, leave)
@@ -153,7 +191,7 @@ export async function createRelay(options: RelayOptions): Promise<Relay> {
         sessions,
         router,
         requests,
-        registration,
+        registration: () => registration,
         track,
         onEnd: () => leave(() => session),
       })
@@ -251,6 +289,12 @@ export async function createRelay(options: RelayOptions): Promise<Relay> {
     port: listener.port,
     domain,
     key: thumbprint(signer.publicJwk as Jwk),
+    accounts,
+    invites: { create: invites.create, list: invites.list, revoke: invites.revoke },
+    blocklist,
+    setRegistration(mode) {
+      registration = mode
+    },
     setRoutes(next) {
       if (closing === undefined) federation.setRoutes(next)
     },

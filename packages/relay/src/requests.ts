@@ -5,6 +5,8 @@
  */
 import { type Address, type DeviceId, domainOf, type JsonObject, toAddress } from '@parley/core'
 import type { RequestCode } from '@parley/stream'
+import type { AccountBook } from './accounts.ts'
+import { readBlocked } from './blocklist.ts'
 import { deviceReader } from './bounces.ts'
 import type { RelayContext } from './context.ts'
 import type { Federation } from './federation.ts'
@@ -20,10 +22,10 @@ export interface Requests {
 
 export function createRequests(
   context: RelayContext,
-  parts: { readonly sessions: Sessions; readonly federation: Federation },
+  parts: { readonly sessions: Sessions; readonly federation: Federation; readonly accounts: AccountBook },
 ): Requests {
   const { domain, clock, limits, mailbox, directory } = context
-  const { sessions, federation } = parts
+  const { sessions, federation, accounts } = parts
 
   async function read(what: 'cards' | 'statements', value: JsonObject, asker: Asker): Promise<Answer> {
     const address = typeof value['address'] === 'string' ? toAddress(value['address']) : undefined
@@ -54,6 +56,14 @@ export function createRequests(
     return { ok: true, value: { version: published.card.card.version } }
   }
 
+  async function changeBlocks(what: 'block' | 'unblock', value: JsonObject, address: Address): Promise<Answer> {
+    const name = readBlocked(value['from'])
+    if (name === undefined || name === address || name === domain) return refused('request-malformed')
+    if (what === 'unblock') await directory.unblock(address, name)
+    else if (!(await directory.block(address, name))) return refused('too-many-blocks')
+    return { ok: true, value: {} }
+  }
+
   return {
     async answer(what, value, asker) {
       if (what === 'cards' || what === 'statements') return read(what, value, asker)
@@ -67,6 +77,13 @@ export function createRequests(
       if (what === 'status') {
         const { count, bytes } = await mailbox.stats(deviceReader(asker.address, asker.device))
         return { ok: true, value: { time: clock.now(), mailbox: { count, bytes } } }
+      }
+      if (what === 'block' || what === 'unblock') return changeBlocks(what, value, asker.address)
+      if (what === 'blocklist') return { ok: true, value: { blocked: await directory.blocked(asker.address) } }
+      if (what === 'remove-account') {
+        const { proof } = value
+        if (typeof proof !== 'string') return refused('request-malformed')
+        return (await accounts.removeProven(asker.address, proof)) ? { ok: true, value: {} } : refused('forbidden')
       }
       return refused('request-unknown')
     },

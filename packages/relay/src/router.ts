@@ -40,7 +40,7 @@ export function createRouter(
   context: RelayContext,
   parts: { readonly sessions: Sessions; readonly federation: Federation },
 ): Router {
-  const { domain, clock, limits, mailbox, directory, telemetry } = context
+  const { domain, clock, limits, mailbox, directory, blocklist, telemetry } = context
   const { sessions, federation } = parts
 
   function route(stanza: StanzaFrame, { lane, federate }: { lane: Lane; federate: boolean }): Promise<Settlement> {
@@ -57,6 +57,7 @@ export function createRouter(
     const now = clock.now()
     if (new Set(header.to.map(domainOf)).size !== 1) return 'stanza-malformed'
     if (header.expiry <= now) return 'expired'
+    if (blocklist.has(header.from)) return 'forbidden'
     return header.expiry > now + limits.lifetimeMs + limits.clockToleranceMs ? 'expiry-too-late' : undefined
   }
 
@@ -73,12 +74,19 @@ export function createRouter(
     const shared = entries.find(({ device }) => device === '*')
     const places: Place[] = []
     const unknown: Address[] = []
+    const refusing: Address[] = []
     header.to.forEach((address, i) => {
       const card = heads[i]
       if (card === undefined) unknown.push(address)
+      else if (directory.refuses(address, header.from)) refusing.push(address)
       else places.push({ address, version: card.card.version, targets: targetsOf(stanza, { address, card, shared }) })
     })
-    return { places, bounced: unknown.length === 0 ? [] : [bounce(stanza, 'recipient-unknown', unknown)] }
+    const bounced: Bounce[] = []
+    if (unknown.length > 0) bounced.push(bounce(stanza, 'recipient-unknown', unknown))
+    if (refusing.length > 0) bounced.push(bounce(stanza, 'forbidden', refusing))
+    if (places.reduce((sum, { targets }) => sum + targets.length, 0) <= limits.fanOutMax) return { places, bounced }
+    telemetry.count('relay.limit.fanOutMax')
+    return { places: [], bounced: [bounce(stanza, 'stanza-malformed')] }
   }
 
   function targetsOf(

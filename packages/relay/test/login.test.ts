@@ -203,7 +203,11 @@ describe('a connection', () => {
     const { world, relay, device } = await scene({ limits: { connectionsMax: 1 } })
     await device.online({ register: true })
     const { seen } = await bare(world, relay.port)
-    expect(seen.closed).toBe('4023 overloaded')
+    await world.until(() => seen.closed !== undefined)
+    expect(seen).toMatchObject({
+      frames: [{ t: 'error', code: 'overloaded', retryable: true, wait: 1000 }],
+      closed: '4023 overloaded',
+    })
     device.drop()
     await world.pass(100)
     expect((await bare(world, relay.port)).seen.closed).toBeUndefined()

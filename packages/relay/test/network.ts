@@ -24,7 +24,15 @@ import {
 import { type CardDevice, type ReadCard, type RemovalReason, signCard, signStatement } from '@parley/identity'
 import { generateKey, importKey, type Jwk, type Key, thumbprint } from '@parley/jose'
 import { type C2sClient, type C2sEvent, type C2sOutput, c2sProtocol, createC2sClient, type OutgoingStanza } from '@parley/stream'
-import { createRelay, type OnWire, parseRoute, type Relay, type RelayLimits, relayLimits } from '../src/index.ts'
+import {
+  createRelay,
+  type OnWire,
+  parseRoute,
+  type RegistrationMode,
+  type Relay,
+  type RelayLimits,
+  relayLimits,
+} from '../src/index.ts'
 
 export type TestRelay = {
   readonly domain: Domain
@@ -53,7 +61,7 @@ export type RelayTestOptions = {
   readonly port?: number
   readonly routes?: readonly string[]
   readonly limits?: Partial<RelayLimits>
-  readonly registration?: 'open' | 'closed'
+  readonly registration?: RegistrationMode
   readonly onWire?: OnWire
 }
 
@@ -124,6 +132,7 @@ export function createWorld(seed = 1): World {
 
 export type Account = {
   readonly address: Address
+  readonly accountKey: Key
   readonly keys: readonly Key[]
   readonly cards: ReadCard[]
   /** Signs the next card with these devices. */
@@ -146,6 +155,7 @@ function createAccount(options: { address: Address; devices: number; random: Sim
   const keys = Array.from({ length: options.devices }, () => importKey(make()))
   const account: Account = {
     address,
+    accountKey,
     keys,
     cards: [],
     deviceOf: (key, removed) => ({ id: idOf(key), signingKey: key.publicJwk as Jwk, added: now / 1000, ...removed }),
@@ -190,6 +200,8 @@ export type TestDevice = {
   readonly client: C2sClient
   readonly texts: string[]
   readonly fatal: string | undefined
+  /** How long the relay said to wait when it ended the stream. */
+  readonly wait: number | undefined
   readonly closed: string | undefined
   position: { readonly epoch: string; readonly n: number } | undefined
   inc: string
@@ -197,11 +209,12 @@ export type TestDevice = {
   isHolding: boolean
   connect(options?: {
     readonly register?: boolean
+    readonly invite?: string
     readonly signer?: Key
     readonly connection?: (connection: Connection) => void
   }): Promise<void>
   /** Connects and waits for the welcome. */
-  online(options?: { readonly register?: boolean }): Promise<void>
+  online(options?: { readonly register?: boolean; readonly invite?: string }): Promise<void>
   send(to: Address | readonly Address[], text: string, more?: Partial<OutgoingStanza>): StanzaId
   request(what: string, value: object): Promise<C2sEvent & { kind: 'response' }>
   handled(n: number): void
@@ -217,6 +230,7 @@ function createDevice(world: World, options: { account: Account; at?: number; re
   let connection: Connection | undefined
   let client: C2sClient | undefined
   let fatal: string | undefined
+  let wait: number | undefined
   let closed: string | undefined
   const live = (): C2sClient => {
     if (client === undefined) throw new Error('not connected')
@@ -228,6 +242,7 @@ function createDevice(world: World, options: { account: Account; at?: number; re
       device.events.push(event)
       if (event.kind === 'fatal') {
         fatal = event.code
+        wait = event.wait
         mine.close(event.close, event.code)
       } else if (event.kind === 'stanza') {
         device.texts.push(new TextDecoder().decode(event.stanza.body))
@@ -252,10 +267,13 @@ function createDevice(world: World, options: { account: Account; at?: number; re
     get fatal() {
       return fatal
     },
+    get wait() {
+      return wait
+    },
     get closed() {
       return closed
     },
-    async connect({ register = false, signer = key, connection: onConnection } = {}) {
+    async connect({ register = false, invite, signer = key, connection: onConnection } = {}) {
       fatal = undefined
       closed = undefined
       const card = account.cards[0]?.jws ?? ''
@@ -270,7 +288,9 @@ function createDevice(world: World, options: { account: Account; at?: number; re
         position: device.position,
         relayKey: undefined,
         random: world.random,
-        ...(register ? { register: { card, statement: account.statement(key) } } : {}),
+        ...(register
+          ? { register: { card, statement: account.statement(key), ...(invite === undefined ? {} : { invite }) } }
+          : {}),
       })
       connection = dialled
       client = mine

@@ -36,7 +36,7 @@ export type C2sClientOptions = {
   readonly relayKey: string | undefined
   readonly random: Random
   /** Opens the account with its first card and the device's first statement. */
-  readonly register?: { readonly card: string; readonly statement: string }
+  readonly register?: { readonly card: string; readonly statement: string; readonly invite?: string }
   readonly limits?: Partial<StreamLimits>
 }
 
@@ -79,6 +79,8 @@ export type C2sEvent =
       readonly to: readonly Address[] | undefined
       readonly code: string
       readonly retryable: boolean
+      /** Milliseconds until trying again makes sense. */
+      readonly wait?: number
       readonly n: number | undefined
       readonly jws: string | undefined
     }
@@ -217,8 +219,9 @@ export function createC2sClient(options: C2sClientOptions): C2sClient {
 
   function settle({ id, to }: Sent, frame: Frame & { t: 'ack' }): undefined {
     const bounces = (frame.bounced ?? []).filter((bounce) => bounce.id === id)
-    for (const { to: some, code, retryable } of bounces) {
-      tell({ kind: 'bounced', id, to: some, code, retryable, n: undefined, jws: undefined })
+    for (const { to: some, code, retryable, wait } of bounces) {
+      const more = wait === undefined ? {} : { wait }
+      tell({ kind: 'bounced', id, to: some, code, retryable, ...more, n: undefined, jws: undefined })
     }
     if (bounces.some((bounce) => bounce.to === undefined)) return
     const accepted = to.filter((one) => !bounces.some((bounce) => bounce.to?.includes(one)))

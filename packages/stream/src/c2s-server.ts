@@ -24,12 +24,15 @@ export type C2sServerOptions = {
   readonly limits?: Partial<StreamLimits>
 }
 
+/** What a device opens its account with. */
+export type Registering = { readonly card: string; readonly statement: string; readonly invite?: string }
+
 export type C2sServerEvent =
   /** Somebody claims to be this device: answer with `admit` or `refuse`. */
   | {
       readonly kind: 'login'
       readonly login: Login
-      readonly registration: { readonly card: string; readonly statement: string } | undefined
+      readonly registration: Registering | undefined
     }
   /** Settle it by its `n`; without one nobody waits. */
   | { readonly kind: 'stanza'; readonly n: number | undefined; readonly stanza: StanzaFrame }
@@ -62,8 +65,8 @@ export interface C2sServer {
   proves(key: Key, now: number): boolean
   /** Lets the device in; ask `proves` before. */
   admit(admission: Admission, now: number): C2sServerOutput
-  /** Ends the stream. */
-  end(code: StreamCode): C2sServerOutput
+  /** Ends the stream; `wait` tells in how many milliseconds trying again makes sense. */
+  end(code: StreamCode, options?: { readonly wait?: number }): C2sServerOutput
   settle(n: number, settlement: Settlement): void
   /** The acknowledgement that is due after settling. */
   flush(): C2sServerOutput
@@ -105,7 +108,10 @@ export function createC2sServer(options: C2sServerOptions): C2sServer {
     if (!isOurs) return fatal('domain-unknown')
     endpoint.state = 'deciding'
     waiting = read
-    const registration = frame.t === 'register' ? { card: frame.card, statement: frame.statement } : undefined
+    const registration =
+      frame.t === 'register'
+        ? { card: frame.card, statement: frame.statement, ...(frame.invite === undefined ? {} : { invite: frame.invite }) }
+        : undefined
     tell({ kind: 'login', login: read.login, registration })
   }
 
@@ -176,8 +182,8 @@ export function createC2sServer(options: C2sServerOptions): C2sServer {
       endpoint.state = 'ready'
       return output()
     },
-    end(code) {
-      fatal(code)
+    end(code, more) {
+      fatal(code, more)
       return output()
     },
     settle(n, settlement) {

@@ -15,6 +15,7 @@ export type StreamCode =
   | 'login-refused'
   | 'registration-closed'
   | 'registration-refused'
+  | 'invite-refused'
   | 'address-taken'
   | 'domain-unknown'
   | 'proof-refused'
@@ -31,6 +32,8 @@ export type StreamCode =
   | 'going-away'
   | 'idle'
   | 'overloaded'
+  | 'rate-limited'
+  | 'account-removed'
   | 'internal'
 
 /** Ends one stanza, or its way to some of its recipients. */
@@ -44,6 +47,8 @@ export type BounceCode =
   | 'expiry-too-late'
   | 'undeliverable'
   | 'unavailable'
+  | 'rate-limited'
+  | 'forbidden'
 
 /** Ends one request. */
 export type RequestCode =
@@ -59,6 +64,8 @@ export type RequestCode =
   | 'card-chain-broken'
   | 'card-fork'
   | 'statement-invalid'
+  | 'too-many-devices'
+  | 'too-many-blocks'
   | 'unavailable'
 
 type Ending = { readonly close: number; readonly retryable: boolean }
@@ -91,6 +98,9 @@ export const streamCodes: Readonly<Record<StreamCode, Ending>> = {
   overloaded: { close: 4023, retryable: true },
   internal: { close: 4024, retryable: true },
   'keys-unavailable': { close: 4025, retryable: true },
+  'invite-refused': { close: 4026, retryable: false },
+  'rate-limited': { close: 4027, retryable: true },
+  'account-removed': { close: 4028, retryable: false },
 }
 
 export const bounceCodes: Readonly<Record<BounceCode, { readonly retryable: boolean }>> = {
@@ -103,6 +113,8 @@ export const bounceCodes: Readonly<Record<BounceCode, { readonly retryable: bool
   'expiry-too-late': { retryable: false },
   undeliverable: { retryable: false },
   unavailable: { retryable: true },
+  'rate-limited': { retryable: true },
+  forbidden: { retryable: false },
 }
 
 export const requestCodes: Readonly<Record<RequestCode, { readonly retryable: boolean }>> = {
@@ -118,6 +130,8 @@ export const requestCodes: Readonly<Record<RequestCode, { readonly retryable: bo
   'card-chain-broken': { retryable: false },
   'card-fork': { retryable: false },
   'statement-invalid': { retryable: false },
+  'too-many-devices': { retryable: false },
+  'too-many-blocks': { retryable: false },
   unavailable: { retryable: true },
 }
 

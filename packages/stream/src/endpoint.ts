@@ -11,6 +11,8 @@ export type FatalEvent<By extends string> = {
   readonly kind: 'fatal'
   readonly code: string
   readonly retryable: boolean
+  /** Milliseconds until trying again makes sense, as far as the other end said. */
+  readonly wait?: number
   readonly close: number
   /** Who ended it. */
   readonly by: By | 'here'
@@ -27,7 +29,7 @@ export interface Endpoint<Event, State extends string> {
   write(octets: Uint8Array): undefined
   tell(event: Event): undefined
   /** Ends the stream from here. */
-  fatal(code: StreamCode): undefined
+  fatal(code: StreamCode, options?: { readonly wait?: number }): undefined
   /** The frame in these octets; malformed ones and the other end's last word end the stream and give nothing. */
   read(octets: Uint8Array, limits: StreamLimits): Frame | undefined
   /** What has been gathered since the last time. */
@@ -57,10 +59,10 @@ export function createEndpoint<Event, State extends string, By extends string>(o
     tell(event) {
       events.push(event)
     },
-    fatal(code) {
+    fatal(code, more = {}) {
       if (endpoint.state === 'ended') return
       const { close, retryable } = streamCodes[code]
-      endpoint.put({ t: 'error', code, retryable })
+      endpoint.put({ t: 'error', code, retryable, ...more })
       endpoint.state = 'ended'
       events.push({ kind: 'fatal', code, retryable, close, by: 'here' })
     },
@@ -68,9 +70,10 @@ export function createEndpoint<Event, State extends string, By extends string>(o
       const read = readFrame(octets, limits)
       if (!read.ok) return endpoint.fatal(read.code)
       if (read.frame.t !== 'error') return read.frame
-      const { code, retryable } = read.frame
+      const { code, retryable, wait } = read.frame
       endpoint.state = 'ended'
-      events.push({ kind: 'fatal', code, retryable, close: normalClosure, by: options.other })
+      const more = wait === undefined ? {} : { wait }
+      events.push({ kind: 'fatal', code, retryable, ...more, close: normalClosure, by: options.other })
       return undefined
     },
     output() {

@@ -60,6 +60,8 @@ export type Bounce = {
   readonly to?: readonly Address[]
   readonly code: string
   readonly retryable: boolean
+  /** Milliseconds until trying again makes sense. */
+  readonly wait?: number
 }
 
 export type CardVersions = Readonly<Record<string, number>>
@@ -78,7 +80,14 @@ export type AckFrame = {
 export type Frame =
   | { readonly t: 'challenge'; readonly nonce: string; readonly domain: string; readonly time: number }
   | { readonly t: 'login'; readonly jws: string }
-  | { readonly t: 'register'; readonly jws: string; readonly card: string; readonly statement: string }
+  | {
+      readonly t: 'register'
+      readonly jws: string
+      readonly card: string
+      readonly statement: string
+      /** The token of an invitation, where registration takes one. */
+      readonly invite?: string
+    }
   | { readonly t: 'welcome'; readonly jws: string; readonly key: JsonObject }
   | { readonly t: 's2s'; readonly jws: string; readonly key: JsonObject }
   | { readonly t: 's2s-proof'; readonly jws: string; readonly key: JsonObject }
@@ -88,7 +97,14 @@ export type Frame =
   | { readonly t: 'request'; readonly id: string; readonly what: string; readonly value: JsonObject }
   | { readonly t: 'response'; readonly id: string; readonly ok: true; readonly value: JsonObject }
   | { readonly t: 'response'; readonly id: string; readonly ok: false; readonly code: string; readonly retryable: boolean }
-  | { readonly t: 'error'; readonly code: string; readonly retryable: boolean; readonly versions?: readonly string[] }
+  | {
+      readonly t: 'error'
+      readonly code: string
+      readonly retryable: boolean
+      readonly versions?: readonly string[]
+      /** Milliseconds until trying again makes sense. */
+      readonly wait?: number
+    }
   | { readonly t: 'ping' }
   | { readonly t: 'pong' }
 
@@ -144,25 +160,31 @@ function readHeader(header: JsonObject, payload: Uint8Array, limits: StreamLimit
     return { t, ...bounce, place: { c: place.c, n: place.n }, jws }
   }
   if (t === 'error') {
-    const { code, retryable, versions } = header
+    const { code, retryable, versions, wait } = header
     if (!isCode(code) || typeof retryable !== 'boolean') return undefined
-    return { t, code, retryable, ...(isStrings(versions) ? { versions } : {}) }
+    return { t, code, retryable, ...(isStrings(versions) ? { versions } : {}), ...(isCount(wait) ? { wait } : {}) }
   }
   if (t === 'ping' || t === 'pong') return { t }
   return readHandshake(header)
 }
 
 function readHandshake(header: JsonObject): Frame | undefined {
-  const { t, jws, key, nonce, domain, time, card, statement } = header
+  const { t, jws, key, nonce, domain, time } = header
   if (t === 'challenge') {
     if (typeof nonce !== 'string' || typeof domain !== 'string' || !isCount(time)) return undefined
     return { t, nonce, domain, time }
   }
   if (typeof jws !== 'string') return undefined
   if (t === 'login') return { t, jws }
-  if (t === 'register') return typeof card === 'string' && typeof statement === 'string' ? { t, jws, card, statement } : undefined
+  if (t === 'register') return readRegister(header, jws)
   if (t === 'welcome' || t === 's2s' || t === 's2s-proof') return isJsonObject(key) ? { t, jws, key } : undefined
   return undefined
+}
+
+function readRegister({ card, statement, invite }: JsonObject, jws: string): Frame | undefined {
+  if (typeof card !== 'string' || typeof statement !== 'string') return undefined
+  if (invite !== undefined && typeof invite !== 'string') return undefined
+  return { t: 'register', jws, card, statement, ...(invite === undefined ? {} : { invite }) }
 }
 
 function readStanza(header: JsonObject, payload: Uint8Array, limits: StreamLimits): StanzaFrame | undefined {
@@ -238,11 +260,11 @@ function readBounces(list: Json, limits: StreamLimits): readonly Bounce[] | unde
 }
 
 function readBounce(item: JsonObject, limits: StreamLimits): Bounce | undefined {
-  const { id: idText, code, retryable } = item
+  const { id: idText, code, retryable, wait } = item
   const id = typeof idText === 'string' ? toStanzaId(idText) : undefined
   const to = item['to'] === undefined ? [] : readAddresses(item['to'], limits)
   if (id === undefined || to === undefined || !isCode(code) || typeof retryable !== 'boolean') return undefined
-  return { id, ...(to.length === 0 ? {} : { to }), code, retryable }
+  return { id, ...(to.length === 0 ? {} : { to }), code, retryable, ...(isCount(wait) ? { wait } : {}) }
 }
 
 function readPlace({ c, n }: JsonObject): Place | undefined {

@@ -2,6 +2,7 @@
  * The language of one hop: frames, handshake, acknowledgement and resume, for both ends and both hops, without I/O (design §5).
  * @module
  */
+export { accountRemovalType, provesAccountRemoval, signAccountRemoval } from './account-removal.ts'
 export { bounceType, signBounce, verifyBounce } from './bounce.ts'
 export {
   type C2sClient,
@@ -19,6 +20,7 @@ export {
   type C2sServerOptions,
   type C2sServerOutput,
   createC2sServer,
+  type Registering,
 } from './c2s-server.ts'
 export { type BounceCode, bounceCodes, type RequestCode, requestCodes, type StreamCode, streamCodes } from './codes.ts'
 export {

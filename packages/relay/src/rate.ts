@@ -1,0 +1,93 @@
+/**
+ * Rates (design §8, guarantee 6) by the generic cell rate algorithm (ITU-T I.371): one number per subject says when everything
+ * it has taken so far will be paid for. A subject may be ahead of its rate by its burst.
+ * @module
+ */
+
+import type { Telemetry } from '@parley/core'
+
+/** So many units a second, and so many at once. */
+export type Rate = { readonly perSecond: number; readonly burst: number }
+
+/** A rate, and the monotonic millisecond. */
+type At = { readonly rate: Rate; readonly now: number }
+
+/** What one subject has taken: the monotonic millisecond at which it is even. */
+type Meter = { even: number }
+
+function createMeter(): Meter {
+  return { even: 0 }
+}
+
+/** Takes the units whatever it costs; answers for how many milliseconds the subject should now be held back. */
+function charge(meter: Meter, units: number, { rate, now }: At): number {
+  const msPerUnit = 1000 / rate.perSecond
+  meter.even = Math.max(meter.even, now) + units * msPerUnit
+  return Math.max(0, meter.even - now - rate.burst * msPerUnit)
+}
+
+/** 0, or in how many milliseconds the rate will allow so many units. */
+function waitFor(meter: Meter, units: number, { rate, now }: At): number {
+  const msPerUnit = 1000 / rate.perSecond
+  const wait = Math.max(meter.even, now) + units * msPerUnit - now - rate.burst * msPerUnit
+  return wait > 0 ? Math.ceil(wait) : 0
+}
+
+/** Counts the frames and octets of one connection; answers for how many milliseconds it is now to be read no further. */
+export function createLinkMeter(
+  limits: {
+    readonly framesPerSecond: number
+    readonly framesBurst: number
+    readonly bytesPerSecond: number
+    readonly bytesBurst: number
+  },
+  telemetry: Telemetry,
+): (bytes: number, now: number) => number {
+  const frames = createMeter()
+  const octets = createMeter()
+  const frameRate = { perSecond: limits.framesPerSecond, burst: limits.framesBurst }
+  const byteRate = { perSecond: limits.bytesPerSecond, burst: limits.bytesBurst }
+  return (bytes, now) => {
+    const forFrames = charge(frames, 1, { rate: frameRate, now })
+    const forBytes = charge(octets, bytes, { rate: byteRate, now })
+    if (forFrames > 0) telemetry.count('relay.limit.framesPerSecond')
+    if (forBytes > 0) telemetry.count('relay.limit.bytesPerSecond')
+    return Math.max(forFrames, forBytes)
+  }
+}
+
+/** Meters by name. Names that are even again are forgotten, so that there are never many more than there are busy ones. */
+export interface Meters {
+  /** 0, or in how many milliseconds the rate will allow so many units. */
+  wait(name: string, units: number, at: At): number
+  /** Takes the units if the rate allows it, and answers 0; otherwise takes nothing and answers as `wait` does. */
+  take(name: string, units: number, at: At): number
+}
+
+export function createMeters(): Meters {
+  const meters = new Map<string, Meter>()
+  let pruneAt = 1_024
+
+  function wait(name: string, units: number, at: At): number {
+    return waitFor(meters.get(name) ?? createMeter(), units, at)
+  }
+
+  function prune(now: number): void {
+    if (meters.size < pruneAt) return
+    for (const [each, { even }] of meters) if (even <= now) meters.delete(each)
+    pruneAt = Math.max(1_024, 2 * meters.size)
+  }
+
+  return {
+    wait,
+    take(name, units, at) {
+      const ms = wait(name, units, at)
+      if (ms > 0) return ms
+      prune(at.now)
+      const meter = meters.get(name) ?? createMeter()
+      meters.set(name, meter)
+      charge(meter, units, at)
+      return 0
+    },
+  }
+}

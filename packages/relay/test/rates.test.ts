@@ -1,0 +1,135 @@
+import { describe, expect, it } from 'vitest'
+import { networkOf } from '../src/gate.ts'
+import { createLinkMeter, createMeters } from '../src/rate.ts'
+import { createWorld, type RelayTestOptions } from './network.ts'
+
+const silent = { event() {}, count() {}, measure() {} }
+
+async function scene(limits: NonNullable<RelayTestOptions['limits']>) {
+  const world = createWorld()
+  const relay = await world.relay('a.example', { limits })
+  const join = async (address: string) => {
+    const device = world.device(world.account(address), { relay })
+    await device.online({ register: true })
+    return device
+  }
+  return { world, relay, join }
+}
+
+describe('a rate', () => {
+  const rate = { perSecond: 10, burst: 5 }
+
+  it('lets the burst through, then one each tenth of a second', () => {
+    const meters = createMeters()
+    expect(Array.from({ length: 6 }, () => meters.take('a', 1, { rate, now: 1000 }))).toEqual([0, 0, 0, 0, 0, 100])
+    expect(meters.take('b', 1, { rate, now: 1000 })).toBe(0)
+    expect(meters.take('a', 1, { rate, now: 1099 })).toBe(1)
+    expect(meters.take('a', 1, { rate, now: 1100 })).toBe(0)
+    expect(meters.take('a', 1, { rate, now: 1100 })).toBe(100)
+  })
+
+  it('takes nothing from whom it refuses', () => {
+    const meters = createMeters()
+    for (let i = 0; i < 50; i++) meters.take('a', 1, { rate, now: 1000 })
+    expect(meters.take('a', 1, { rate, now: 1100 })).toBe(0)
+  })
+
+  it('holds a connection back by what it is ahead of its rate and burst', () => {
+    const meter = createLinkMeter({ framesPerSecond: 10, framesBurst: 2, bytesPerSecond: 1000, bytesBurst: 1000 }, silent)
+    expect([meter(1, 0), meter(1, 0), meter(1, 0)]).toEqual([0, 0, 100])
+    expect(meter(2000, 10_000)).toBe(1000)
+  })
+})
+
+describe('the network of an address', () => {
+  it.each([
+    ['192.0.2.7', '192.0.2.7'],
+    ['::ffff:192.0.2.7', '192.0.2.7'],
+    ['2001:db8:1:2:3:4:5:6', '2001:db8:1:2::/64'],
+    ['2001:db8:1:2::9', '2001:db8:1:2::/64'],
+    ['2001:0db8:0001:0002::', '2001:db8:1:2::/64'],
+    ['fe80::1%eth0', 'fe80:0:0:0::/64'],
+    ['::1', '0:0:0:0::/64'],
+    ['', ''],
+  ])('of %s is %s', (peer, network) => {
+    expect(networkOf(peer)).toBe(network)
+  })
+})
+
+describe('a relay', () => {
+  it('tells an account that sends too much when to try again, and serves the others meanwhile', async () => {
+    const { world, join, relay } = await scene({ stanzasPerAccountPerSecond: 2, stanzasPerAccountBurst: 3 })
+    const [alice, bob, carol] = [await join('alice@a.example'), await join('bob@a.example'), await join('carol@a.example')]
+    const ids = Array.from({ length: 5 }, (_, i) => alice.send(bob.address, `flood ${i}`))
+    const other = carol.send(bob.address, 'hello')
+    await world.until(() => [...ids.map((id) => alice.ended(id)), carol.ended(other)].every((event) => event !== undefined))
+    expect(ids.map((id) => alice.ended(id)?.kind)).toEqual(['accepted', 'accepted', 'accepted', 'bounced', 'bounced'])
+    expect(alice.ended(ids[4] as never)).toMatchObject({ code: 'rate-limited', retryable: true, wait: expect.any(Number) })
+    expect(carol.ended(other)?.kind).toBe('accepted')
+    expect(relay.counts.get('relay.limit.stanzasPerAccountPerSecond')).toBe(2)
+    await world.pass(1000)
+    const again = alice.send(bob.address, 'again')
+    await world.until(() => alice.ended(again) !== undefined)
+    expect(alice.ended(again)?.kind).toBe('accepted')
+  })
+
+  it('reads a connection that is too fast more slowly, and loses nothing of it', async () => {
+    const { world, join, relay } = await scene({ framesPerSecond: 20, framesBurst: 5 })
+    const [alice, bob] = [await join('alice@a.example'), await join('bob@a.example')]
+    const before = world.schedule.time()
+    const ids = Array.from({ length: 40 }, (_, i) => alice.send(bob.address, `message ${i}`))
+    await world.until(() => ids.every((id) => alice.ended(id)?.kind === 'accepted'))
+    expect(world.schedule.time() - before).toBeGreaterThan(1500)
+    expect(relay.counts.get('relay.limit.framesPerSecond')).toBeGreaterThan(0)
+    await world.until(() => bob.texts.length === 40)
+  })
+
+  it('takes a bounded number of new accounts from one network', async () => {
+    const { world, relay } = await scene({ registrationsPerPeerPerHour: 1 })
+    const account = world.account('alice@a.example')
+    const device = world.device(account, { relay })
+    await device.online({ register: true })
+    device.drop()
+    await world.pass(100)
+    // The simulated network knows a node by the device's name, and this one has the same.
+    const again = world.device(world.account('alice@a.example'), { relay })
+    await expect(again.online({ register: true })).rejects.toThrow('rate-limited')
+    expect(again.wait).toBeGreaterThan(3_000_000)
+  })
+
+  it('stops looking at logins from where too many were refused', async () => {
+    const { world, relay } = await scene({ loginFailuresPerPeerPerMinute: 2 })
+    const device = world.device(world.account('alice@a.example'), { relay })
+    await expect(device.online()).rejects.toThrow('login-refused')
+    await expect(device.online()).rejects.toThrow('login-refused')
+    await expect(device.online()).rejects.toThrow('rate-limited')
+    await world.pass(30_000)
+    await expect(device.online()).rejects.toThrow('login-refused')
+  })
+
+  it('takes a bounded number of connections a minute from one network', async () => {
+    const { world, relay } = await scene({ connectionsPerPeerPerMinute: 2 })
+    const device = world.device(world.account('alice@a.example'), { relay })
+    const leave = async () => {
+      device.drop()
+      await world.pass(10)
+    }
+    await device.online({ register: true })
+    await leave()
+    await device.online()
+    await leave()
+    await expect(device.online()).rejects.toThrow('rate-limited')
+    expect(device.wait).toBeGreaterThan(0)
+    await world.pass(device.wait ?? 0)
+    await device.online()
+  })
+
+  it('sends one stanza to a bounded number of devices', async () => {
+    const { world, join } = await scene({ fanOutMax: 1 })
+    const [alice, bob, carol] = [await join('alice@a.example'), await join('bob@a.example'), await join('carol@a.example')]
+    const id = alice.send([bob.address, carol.address], 'to both')
+    await world.until(() => alice.ended(id) !== undefined)
+    expect(alice.ended(id)).toMatchObject({ kind: 'bounced', code: 'stanza-malformed' })
+    expect(bob.texts).toEqual([])
+  })
+})
