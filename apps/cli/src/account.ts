@@ -2,27 +2,25 @@
  * `parley init`, `contacts`, `verify` and `device`: who one is, whom one knows, and which devices speak for one.
  * @module
  */
-import { type Agent, AgentError } from '@parley/agent'
 import { discardProfile, requestDevice } from '@parley/agent/node'
 import { parseContactLink, type RemovalReason } from '@parley/identity'
 import { CommandFailed, exitCodes } from './exit.ts'
-import { homeOf, interruption, leave, open, relayUrl } from './profile.ts'
-import { visible } from './show.ts'
+import { newAccount } from './membership.ts'
+import { homeOf, interruption, leave, open, relayUrl, untilReady } from './profile.ts'
 
 type Home = { readonly home?: string | undefined }
 type Print = (line: string) => void
 
 export async function init(
   address: string,
-  options: Home & { readonly relay: string; readonly timeout: number },
+  options: Home & { readonly relay?: string | undefined; readonly invite?: string | undefined; readonly timeout: number },
   print: Print,
 ): Promise<void> {
   let recovery: string | undefined
   const home = homeOf(options)
   const agent = await open({
     home,
-    address,
-    relay: relayUrl(options.relay),
+    ...newAccount(address, options),
     onRecoveryKey: (key) => {
       recovery = key
     },
@@ -140,16 +138,5 @@ export async function deviceList(options: Home, print: Print): Promise<void> {
     }
   } finally {
     await leave(agent)
-  }
-}
-
-/** Waits until the relay has let the agent in; fails with the relay's word when it never will. */
-export async function untilReady(agent: Agent, signal: AbortSignal): Promise<void> {
-  try {
-    await agent.connected({ signal })
-  } catch (error) {
-    if (error instanceof AgentError)
-      throw new CommandFailed(exitCodes.failed, `the relay refused: ${visible(error.reason ?? '')}`)
-    throw new CommandFailed(exitCodes.queued, `the relay did not answer: ${agent.connection.reason ?? 'no connection'}`)
   }
 }

@@ -7,6 +7,7 @@ import { Argument, Command, CommanderError, InvalidArgumentError, Option } from 
 import { addContact, deviceApprove, deviceList, deviceRemove, deviceRequest, init, listContacts, verify } from './account.ts'
 import { exitCodes, explain } from './exit.ts'
 import { jwmHelp, jwmVerbs, runJwmLines } from './jwm.ts'
+import { block, removeAccount } from './membership.ts'
 import { parseDuration } from './profile.ts'
 import { visible } from './show.ts'
 import { chatWith, listen, send } from './talk.ts'
@@ -47,8 +48,9 @@ const program = new Command('parley').description('Secure messages between peopl
 program
   .command('init')
   .description('make an account on a relay; shows the recovery key once')
-  .argument('<address>', 'local@domain')
-  .requiredOption('--relay <url>', 'the relay of that domain, wss://…, or ws:// on loopback')
+  .argument('<address>', 'local@domain; with an invitation link the local part is enough')
+  .option('--relay <url>', 'the relay of that domain, wss://…, or ws:// on loopback; wss:// and the domain unless said otherwise')
+  .option('--invite <link>', 'the invitation, as its link or its token, for a relay that asks for one')
   .option('--timeout <duration>', 'how long to wait for the relay', duration, 30_000)
   .addOption(home())
   .action((address, options) => init(address, options, print))
@@ -132,6 +134,24 @@ device
   .command('list')
   .addOption(home())
   .action((options) => deviceList(options, print))
+
+program
+  .command('block')
+  .description('have the relay take nothing from somebody; without an argument list who is blocked')
+  .argument('[from]', 'an address, or a whole domain')
+  .option('--remove', 'hear them again')
+  .option('--timeout <duration>', 'how long to wait for the relay', duration, 30_000)
+  .addOption(home())
+  .action((from, options) => block(from, options, print))
+
+const account = program.command('account').description('this account on its relay')
+account
+  .command('remove')
+  .description('close the account for good, on an admin device: its cards, its mail and this profile are deleted')
+  .option('--confirm <address>', 'the address, repeated')
+  .option('--timeout <duration>', 'how long to wait for the relay', duration, 30_000)
+  .addOption(home())
+  .action((options) => removeAccount(options, print))
 
 program
   .command('jwm')

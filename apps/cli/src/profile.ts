@@ -4,10 +4,12 @@
  */
 import { homedir } from 'node:os'
 import { join } from 'node:path'
-import type { Agent } from '@parley/agent'
+import { type Agent, AgentError } from '@parley/agent'
 import { type OpenAgentOptions, openAgent } from '@parley/agent/node'
 import { chat } from '@parley/protocols/chat'
 import { trustPing } from '@parley/protocols/trust-ping'
+import { CommandFailed, exitCodes } from './exit.ts'
+import { visible } from './show.ts'
 
 export function homeOf(options: { readonly home?: string | undefined }): string {
   return options.home ?? process.env['PARLEY_HOME'] ?? join(homedir(), '.parley')
@@ -22,7 +24,7 @@ export function relayUrl(text: string): string {
 }
 
 /** Opens the agent of the profile; with `address` and `relay` makes it. */
-export function open(options: Pick<OpenAgentOptions, 'home' | 'address' | 'relay' | 'onRecoveryKey'>): Promise<Agent> {
+export function open(options: Pick<OpenAgentOptions, 'home' | 'address' | 'relay' | 'invite' | 'onRecoveryKey'>): Promise<Agent> {
   return openAgent({ ...options, protocols: [chat, trustPing] })
 }
 
@@ -39,6 +41,17 @@ export async function leave(agent: Agent): Promise<void> {
   await agent.drained({ signal: giveUp.signal }).catch(() => {})
   clearTimeout(timer)
   await agent.close()
+}
+
+/** Waits until the relay has let the agent in; fails with the relay's word when it never will. */
+export async function untilReady(agent: Agent, signal: AbortSignal): Promise<void> {
+  try {
+    await agent.connected({ signal })
+  } catch (error) {
+    if (error instanceof AgentError)
+      throw new CommandFailed(exitCodes.failed, `the relay refused: ${visible(error.reason ?? '')}`)
+    throw new CommandFailed(exitCodes.queued, `the relay did not answer: ${agent.connection.reason ?? 'no connection'}`)
+  }
 }
 
 /** How long a command that has nothing to send itself waits for what is in the outbox. */

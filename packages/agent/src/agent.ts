@@ -18,6 +18,7 @@ import {
 } from '@parley/core'
 import { createRegistry, type Outgoing, type Protocol, type RunOutput } from '@parley/kernel'
 import { receipts } from '@parley/protocols/receipts'
+import { type Account, createAccountCalls } from './account.ts'
 import { createCalls, withBuiltIn } from './built-in.ts'
 import { createCommitter } from './commit.ts'
 import { type ConnectionStatus, createConnection } from './connection.ts'
@@ -64,7 +65,7 @@ export type AgentOptions = {
   readonly discloses?: (to: Address, protocol: string) => boolean
 }
 
-export interface Agent extends AsyncDisposable, Inbox, Omit<People, 'contact'>, Devices {
+export interface Agent extends AsyncDisposable, Inbox, Omit<People, 'contact'>, Devices, Account {
   readonly address: Address
   readonly device: DeviceId
   /** `im:…?k=…`: what others add to know this account without trusting a relay; without `k` on a device that is not approved yet. */
@@ -257,6 +258,13 @@ export async function createAgent(options: AgentOptions): Promise<Agent> {
     request: (what, value) => connection.request(what, value),
   })
 
+  const account = createAccountCalls({
+    self,
+    state,
+    request: (what, value) => connection.request(what, value),
+    isRemoved: () => connection.status.reason === 'account-removed',
+  })
+
   // Everything that was locked for the want of this card is looked at again.
   function taken(tx: Tx, address: Address): void {
     const own = address === self.address ? self.pin() : undefined
@@ -280,7 +288,7 @@ export async function createAgent(options: AgentOptions): Promise<Agent> {
   ): Promise<void> {
     time.confirm(welcome.time)
     await commit((tx) => {
-      const profile = self.profile()
+      const { invite: _spent, ...profile } = self.profile()
       const mark = tx.get('position', 'relay') ?? { epoch: welcome.epoch, n: 0 }
       // The relay saw more than this store remembers: it is an old copy, whose numbers were used already.
       const isOld = mark.epoch === welcome.epoch && welcome.position > mark.n
@@ -396,6 +404,7 @@ export async function createAgent(options: AgentOptions): Promise<Agent> {
         threadId: uuidUrnFrom(random.bytes(16)) as ThreadId,
       }) as Promise<Run<never>>,
     runs: (protocol) => runs.of(protocol),
+    ...account,
     messages: inbox.messages,
     handle: inbox.handle,
     parked: inbox.parked,

@@ -16,6 +16,7 @@ import { type C2sClient, type C2sEvent, type C2sOutput, createC2sClient, type Ou
 import { AgentError } from './errors.ts'
 import type { AgentLimits } from './limits.ts'
 import { createBackoff } from './retry.ts'
+import type { ProfileRow } from './rows.ts'
 import type { Self } from './self.ts'
 import type { State } from './state.ts'
 
@@ -69,6 +70,9 @@ type Asking = {
   readonly cancel: () => void
 }
 
+/** Why a connection ended, and in how many milliseconds the relay said to come again. */
+type Ending = { readonly reason: string; readonly retryable: boolean; readonly wait?: number | undefined }
+
 /** The life of one socket. */
 type Life = {
   readonly socket: Socket
@@ -110,7 +114,7 @@ export function createConnection(parts: ConnectionParts): Connection {
       if (abort.signal.aborted) socket.close(1000, 'closing')
       else live(socket)
     } catch {
-      if (!abort.signal.aborted) retry('relay-unreachable', true)
+      if (!abort.signal.aborted) retry({ reason: 'relay-unreachable', retryable: true })
     }
   }
 
@@ -129,7 +133,7 @@ export function createConnection(parts: ConnectionParts): Connection {
       random: parts.random,
       ...(profile.registered || card === undefined || statement === undefined
         ? {}
-        : { register: { card: card.jws, statement: statement.jws } }),
+        : { register: { card: card.jws, statement: statement.jws, ...invited(profile) } }),
     })
     const mine: Life = {
       socket,
@@ -150,7 +154,7 @@ export function createConnection(parts: ConnectionParts): Connection {
         mine.heard = clock.monotonic()
         act(mine, client.receive(frame, clock.now()))
       },
-      onClose: () => end(mine, 'connection-lost', true),
+      onClose: () => end(mine, { reason: 'connection-lost', retryable: true }),
     })
   }
 
@@ -163,7 +167,7 @@ export function createConnection(parts: ConnectionParts): Connection {
       else if (event.kind === 'fatal') {
         parts.telemetry.count(`agent.stream.${event.code}`)
         mine.socket.close(event.by === 'here' ? event.close : 1000, event.code)
-        end(mine, event.code, event.retryable)
+        end(mine, { reason: event.code, retryable: event.retryable, wait: event.wait })
       } else {
         if (event.kind === 'acked') mine.moved = clock.monotonic()
         messages.push(event)
@@ -180,7 +184,7 @@ export function createConnection(parts: ConnectionParts): Connection {
       // The store refused; the next login tries again.
       if (life === mine) {
         mine.socket.close(1000, 'store-failed')
-        end(mine, 'store-failed', true)
+        end(mine, { reason: 'store-failed', retryable: true })
       }
       return
     }
@@ -217,7 +221,7 @@ export function createConnection(parts: ConnectionParts): Connection {
       // A relay that answers pings and never acknowledges lost a frame with nothing behind it to show the gap.
       if (silence >= limits.idleMsMax || now - mine.moved >= limits.idleMsMax) {
         mine.socket.close(1000, 'idle')
-        end(mine, 'idle', true)
+        end(mine, { reason: 'idle', retryable: true })
         return
       }
       if (silence >= limits.idleMsMax / 2 - 1) act(mine, mine.client.ping())
@@ -225,7 +229,7 @@ export function createConnection(parts: ConnectionParts): Connection {
     })
   }
 
-  const end = (mine: Life, reason: string, retryable: boolean): void => {
+  const end = (mine: Life, why: Ending): void => {
     if (life !== mine) return
     life = undefined
     // A timer that is left over keeps the process alive.
@@ -234,13 +238,14 @@ export function createConnection(parts: ConnectionParts): Connection {
       cancel()
       reject(new AgentError('ERR_AGENT_NOT_CONNECTED', 'the connection ended before the answer came', { retryable: true }))
     }
-    if (!abort.signal.aborted) retry(reason, retryable)
+    if (!abort.signal.aborted) retry(why)
   }
 
-  const retry = (reason: string, retryable: boolean): void => {
-    const ms = backoff.next()
+  const retry = ({ reason, retryable, wait = 0 }: Ending): void => {
+    // A relay that says when to come again is believed for as long as a lost one would be waited for.
+    const ms = Math.max(backoff.next(), Math.min(wait, limits.relayWaitMsMax))
     // What another connection of this very device took over is not fought for.
-    if (reason === 'superseded' || reason === 'device-cloned' || reason === 'device-removed') {
+    if (reason === 'superseded' || reason === 'device-cloned' || reason === 'device-removed' || reason === 'account-removed') {
       enter({ state: 'stopped', reason, retryable: false })
       return
     }
@@ -298,7 +303,7 @@ export function createConnection(parts: ConnectionParts): Connection {
     restart(reason) {
       if (life === undefined) return
       life.socket.close(1000, reason)
-      end(life, reason, true)
+      end(life, { reason, retryable: true })
     },
     async close() {
       abort.abort()
@@ -306,7 +311,7 @@ export function createConnection(parts: ConnectionParts): Connection {
       const mine = life
       if (mine !== undefined) {
         mine.socket.close(1000, 'closing')
-        end(mine, 'closing', true)
+        end(mine, { reason: 'closing', retryable: true })
       }
       life = undefined
       for (const go of whenReady) go()
@@ -314,4 +319,8 @@ export function createConnection(parts: ConnectionParts): Connection {
       enter({ state: 'stopped', reason: 'closed', retryable: false })
     },
   }
+}
+
+function invited({ invite }: ProfileRow): { readonly invite?: string } {
+  return invite === undefined ? {} : { invite }
 }

@@ -209,7 +209,7 @@ export function createDelivery(parts: DeliveryParts): Delivery {
     if (event.n !== undefined) tx.put('position', 'relay', { epoch, n: event.n })
     if (event.retryable && event.n === undefined) {
       // The row stays; the relay had no room for it just now.
-      tx.after(() => offerLater(event.id))
+      tx.after(() => offerLater(event.id, event.wait))
       return
     }
     const message = carriedBy(tx, event.id)
@@ -227,8 +227,9 @@ export function createDelivery(parts: DeliveryParts): Delivery {
     return undefined
   }
 
-  const offerLater = (id: StanzaId): void => {
-    const cancel = clock.at(clock.monotonic() + limits.retryMsMax, () => {
+  const offerLater = (id: StanzaId, wait: number | undefined): void => {
+    const ms = wait === undefined ? limits.retryMsMax : Math.min(wait, limits.relayWaitMsMax)
+    const cancel = clock.at(clock.monotonic() + ms, () => {
       timers.delete(cancel)
       const key = keys.get(id)
       const row = key === undefined ? undefined : state.get('stanza', key)

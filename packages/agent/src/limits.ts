@@ -47,6 +47,8 @@ export type AgentLimits = {
   readonly retryMsMin: number
   /** Time between two retries at the most. */
   readonly retryMsMax: number
+  /** How long a relay may ask to be left alone, when one of its limits was met. */
+  readonly relayWaitMsMax: number
   /** How long an attempt to reach the relay may take. */
   readonly dialTimeoutMs: number
   /** How long a relay may take to answer a request. */
@@ -89,6 +91,7 @@ export const agentLimits: AgentLimits = {
   counterHolesMax: 1024,
   retryMsMin: 250,
   retryMsMax: 30_000,
+  relayWaitMsMax: 600_000,
   dialTimeoutMs: 10_000,
   requestTimeoutMs: 10_000,
   idleMsMax: 60_000,

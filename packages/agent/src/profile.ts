@@ -20,7 +20,13 @@ import { agentLimits } from './limits.ts'
 import type { ProfileRow } from './rows.ts'
 import type { Tx } from './state.ts'
 
-export type NewProfile = { readonly address: Address; readonly relayUrl: string; readonly random: Random }
+export type NewProfile = {
+  readonly address: Address
+  readonly relayUrl: string
+  /** The token of an invitation, where the relay takes nobody without one. */
+  readonly invite?: string
+  readonly random: Random
+}
 
 /** Makes an account with this device as its first, admin device. The recovery key is in the answer and nowhere else. */
 export function createAccount(tx: Tx, options: NewProfile): { readonly recoveryKey: string } {
@@ -51,7 +57,7 @@ export function createLinkedDevice(tx: Tx, options: NewProfile & { readonly acco
   return { line: deviceLine(profile) }
 }
 
-function createDevice(tx: Tx, { address, relayUrl, random }: NewProfile): ProfileRow {
+function createDevice(tx: Tx, { address, relayUrl, invite, random }: NewProfile): ProfileRow {
   if (tx.get('self', 'profile') !== undefined)
     throw new AgentError('ERR_AGENT_PROFILE_EXISTS', 'the store holds a profile already')
   const signing = generateKey('Ed25519', { random })
@@ -63,6 +69,7 @@ function createDevice(tx: Tx, { address, relayUrl, random }: NewProfile): Profil
     inc: newInc(random),
     relayUrl,
     registered: false,
+    ...(invite === undefined ? {} : { invite }),
   }
   tx.put('key', 'signing', { jwk: signing, created: tx.now })
   tx.put('self', 'profile', profile)

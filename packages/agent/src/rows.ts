@@ -25,6 +25,8 @@ export type ProfileRow = {
   readonly relayKey?: string
   /** The relay knows this account: it was registered there, or its card names this device. */
   readonly registered: boolean
+  /** The token of the invitation that the account is opened with; forgotten once it is open. */
+  readonly invite?: string
   /** The key statement in force; `issued` in milliseconds. */
   readonly statement?: {
     readonly n: number

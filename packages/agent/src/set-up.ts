@@ -14,6 +14,7 @@ export type SetUp = {
   readonly random: Random
   readonly address: Address
   readonly relayUrl: string
+  readonly invite?: string
 }
 
 /** Whether the store holds a profile. */

@@ -28,6 +28,7 @@ export {
 } from './chain.ts'
 export { type DomainKeys, domainKeysPath, encodeDomainKeys, readDomainKeys } from './domain-keys.ts'
 export { IdentityError, type IdentityErrorCode } from './errors.ts'
+export { formatInviteLink, type InviteLink, parseInviteLink } from './invite-link.ts'
 export { type ContactLink, formatContactLink, parseContactLink } from './link.ts'
 export { type SafetyParty, safetyNumber } from './safety-number.ts'
 export {

@@ -16,6 +16,8 @@ export type OpenBrowserAgentOptions = Pick<AgentOptions, 'protocols' | 'storeKey
   readonly name: string
   readonly address?: string
   readonly relay?: string
+  /** The token of an invitation, for a relay that takes nobody without one. */
+  readonly invite?: string
   /** Called once, when an account is made: show it to the person, it is stored nowhere. */
   readonly onRecoveryKey?: (recoveryKey: string) => void
 }
@@ -28,14 +30,19 @@ const transport: Transport = {
 
 /** Opens the agent of a database; with `address` and `relay` makes the account first if there is none. */
 export async function openAgent(options: OpenBrowserAgentOptions): Promise<Agent> {
-  const { name, address, relay, onRecoveryKey, ...rest } = options
+  const { name, address, relay, invite, onRecoveryKey, ...rest } = options
   const store = await openLevelStore(name)
   try {
     const parts = { store, clock: systemClock, random: systemRandom, transport, ...rest }
     if (!(await hasProfile(store))) {
       if (address === undefined || relay === undefined)
         throw new AgentError('ERR_AGENT_PROFILE_ABSENT', 'there is no profile in this database')
-      const { recoveryKey } = await makeAccount({ ...parts, address: parseAddress(address), relayUrl: relay })
+      const { recoveryKey } = await makeAccount({
+        ...parts,
+        address: parseAddress(address),
+        relayUrl: relay,
+        ...(invite === undefined ? {} : { invite }),
+      })
       onRecoveryKey?.(recoveryKey)
     }
     return await createAgent(parts)

@@ -31,6 +31,8 @@ export type OpenAgentOptions = Partial<
   readonly address?: string
   /** The relay's URL, `wss://…` or on loopback `ws://…`. */
   readonly relay?: string
+  /** The token of an invitation, for a relay that takes nobody without one. */
+  readonly invite?: string
   /** Called once, when an account is made: show it to the person, it is stored nowhere. */
   readonly onRecoveryKey?: (recoveryKey: string) => void
 }
@@ -46,7 +48,12 @@ export async function openAgent(options: OpenAgentOptions): Promise<Agent> {
     const parts = { store, storeKeys, clock, random }
     if (!(await hasProfile(store))) {
       if (address === undefined || relay === undefined) throw profileAbsent()
-      const { recoveryKey } = await makeAccount({ ...parts, address, relayUrl: relay })
+      const { recoveryKey } = await makeAccount({
+        ...parts,
+        address,
+        relayUrl: relay,
+        ...(options.invite === undefined ? {} : { invite: options.invite }),
+      })
       options.onRecoveryKey?.(recoveryKey)
     }
     return await createAgent({
@@ -91,8 +98,14 @@ export async function requestDevice(options: {
   }
 }
 
-/** Deletes the profile of an account that its relay refused to register; one that was ever registered stays. */
-export async function discardProfile({ home }: { readonly home: string }): Promise<void> {
+/** Deletes the profile of an account that its relay refused to register, or with `removed` of one that was closed there; another stays. */
+export async function discardProfile({
+  home,
+  removed = false,
+}: {
+  readonly home: string
+  readonly removed?: boolean
+}): Promise<void> {
   if (!existsSync(home)) return
   const { store, storeKeys } = await openProfile({ home })
   let registered: boolean
@@ -102,7 +115,7 @@ export async function discardProfile({ home }: { readonly home: string }): Promi
   } finally {
     await store.close()
   }
-  if (registered) return
+  if (registered && !removed) return
   await rm(join(home, 'store'), { recursive: true, force: true })
   await rm(storeKeyFile(home), { force: true })
   // What else is in the folder is not ours.

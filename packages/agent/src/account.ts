@@ -1,0 +1,57 @@
+/**
+ * What an account asks of its own relay: to keep somebody's messages out, and to be closed for good.
+ * @module
+ */
+import type { JsonObject } from '@parley/core'
+import { importKey } from '@parley/jose'
+import { signAccountRemoval } from '@parley/stream'
+import { AgentError } from './errors.ts'
+import { abortable } from './retry.ts'
+import type { Self } from './self.ts'
+import type { State } from './state.ts'
+
+type Cancel = { readonly signal?: AbortSignal }
+
+/** The calls of an agent that are about its account on its relay. */
+export interface Account {
+  /** From now on the relay takes nothing for this account from the address or domain; its sender is told so. */
+  block(from: string, options?: Cancel): Promise<void>
+  unblock(from: string, options?: Cancel): Promise<void>
+  /** Addresses and domains that are blocked, as the relay has them. */
+  blocked(options?: Cancel): Promise<readonly string[]>
+  /** Deletes the account on the relay, with its cards and everything that waits there; admin devices only. Nobody can undo it. */
+  removeAccount(options?: Cancel): Promise<void>
+}
+
+export function createAccountCalls(parts: {
+  readonly self: Self
+  readonly state: State
+  request(what: string, value: JsonObject): Promise<JsonObject>
+  /** Whether the relay has ended the connection because the account is gone. */
+  isRemoved(): boolean
+}): Account {
+  const { self, state, request } = parts
+  const name = (from: string): string => (from.startsWith('im:') ? from.slice(3) : from).toLowerCase()
+
+  return {
+    block: (from, { signal } = {}) => abortable(request('block', { from: name(from) }), signal).then(() => undefined),
+    unblock: (from, { signal } = {}) => abortable(request('unblock', { from: name(from) }), signal).then(() => undefined),
+    async blocked({ signal } = {}) {
+      const { blocked } = await abortable(request('blocklist', {}), signal)
+      return Array.isArray(blocked) ? blocked.filter((each) => typeof each === 'string') : []
+    },
+    async removeAccount({ signal } = {}) {
+      const key = state.get('key', 'account')
+      if (key === undefined) throw new AgentError('ERR_AGENT_NOT_ADMIN', 'this device does not hold the account key')
+      // By the relay's own clock: this device's may be wrong, and the wish is good for a minute only.
+      const { time } = await abortable(request('status', {}), signal)
+      if (typeof time !== 'number') throw new AgentError('ERR_AGENT_REQUEST_REFUSED', 'the relay did not tell its time')
+      const proof = signAccountRemoval(self.address, { accountKey: importKey(key.jwk), now: time })
+      // The relay ends the connection together with the account; an answer comes only when it refuses.
+      const done = request('remove-account', { proof }).catch((error: unknown) => {
+        if (!parts.isRemoved()) throw error
+      })
+      await abortable(done, signal)
+    },
+  }
+}
