@@ -67,6 +67,9 @@ export async function addContact(link: string, options: Home, print: Print): Pro
   }
 }
 
+/** Of `agent.decide`. */
+const decisions = ['keep', 'trust', 'take', 'drop'] as const
+
 export async function verify(
   address: string,
   options: Home & { readonly confirm?: boolean | undefined; readonly decide?: string | undefined },
@@ -75,8 +78,9 @@ export async function verify(
   const agent = await open({ home: homeOf(options) })
   try {
     if (options.decide !== undefined) {
-      if (options.decide !== 'keep' && options.decide !== 'trust') throw new TypeError('--decide: keep or trust')
-      await agent.decide(address, options.decide)
+      const decision = decisions.find((known) => known === options.decide)
+      if (decision === undefined) throw new TypeError('--decide: keep, trust, take or drop')
+      await agent.decide(address, decision)
     }
     const { number, verified } = await agent.safetyNumber(address)
     print(number)

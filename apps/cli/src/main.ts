@@ -101,7 +101,10 @@ program
   .description('show the safety number with somebody')
   .argument('<address>')
   .option('--confirm', 'you have compared it: remember that')
-  .option('--decide <decision>', 'end a held state: keep the pinned keys, or trust those offered')
+  .option(
+    '--decide <decision>',
+    'end a held state: keep the pinned keys or trust those offered; take or drop what a compromised device sent',
+  )
   .addOption(home())
   .action((address, options) => verify(address, options, print))
 

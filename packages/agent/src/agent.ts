@@ -248,7 +248,17 @@ export async function createAgent(options: AgentOptions): Promise<Agent> {
     changed: (status) => tell({ kind: 'connection', status }),
   })
 
-  const { contact, ...people } = createPeople({ self, state, commit, directory, taken })
+  const { contact, ...people } = createPeople({
+    self,
+    state,
+    commit,
+    directory,
+    taken,
+    decided(tx, address, decision) {
+      inbound.decide(tx, address, decision)
+      tx.after(changed)
+    },
+  })
   const { devices, publishStatement } = createDevices({
     self,
     state,

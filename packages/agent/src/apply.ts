@@ -10,7 +10,7 @@ import { problemReport } from '@parley/protocols/problem-report'
 import { delivered, receipts } from '@parley/protocols/receipts'
 import { confirmKey, keyType, readKeyBody, sessionKey, takeKey } from '@parley/session'
 import type { Content } from './content.ts'
-import { isKnown, isLate, isSeen, isSettled, markSeen, otherDigest, type Sequence, wasMissed } from './counters.ts'
+import { isKnown, isLate, isSeen, isSettled, markSeen, missingUpTo, otherDigest, type Sequence, wasMissed } from './counters.ts'
 import type { DialBack } from './dial-back.ts'
 import { noteVersion } from './directory.ts'
 import type { Keyring } from './keyring.ts'
@@ -23,7 +23,7 @@ import type { LockCause, LockedRow } from './rows.ts'
 import type { Self } from './self.ts'
 import type { Tx } from './state.ts'
 import { findThread, stepThread, type ThreadParts } from './threads.ts'
-import { mayStillOpen, stillWaits } from './waits.ts'
+import { mayStillOpen, stillWaits, waitingOf } from './waits.ts'
 
 export type ApplyParts = {
   readonly self: Self
@@ -44,7 +44,7 @@ export type ApplyParts = {
 }
 
 /** What became of an opened message: done with, or what it waits for. */
-export type Applied = 'done' | 'protocol-unknown' | { readonly after: Waited; readonly seq: number }
+export type Applied = 'done' | 'protocol-unknown' | 'signer-removed' | { readonly after: Waited; readonly seq: number }
 
 /** The message that must come before another, by its number. */
 export type Waited = NonNullable<LockedRow['after']>
@@ -58,6 +58,8 @@ export type Apply = (
     /** The row that it was locked in, and why. */
     readonly key?: string
     readonly was?: LockCause
+    /** The person said that what a compromised device sent counts. */
+    readonly takesRemoved?: boolean
   },
 ) => Applied
 
@@ -93,8 +95,12 @@ export function createApply(
     }
     if (under !== undefined) confirm(tx, under)
     if (noteVersion(tx, from, content.numbers.card)) tx.after(() => parts.wantCards(from))
+    const isHeld = opening.compromised === true && options.takesRemoved !== true
     if (content.type.startsWith(kernelPrefix)) {
-      applyKernel(tx, opening)
+      // A key is held with the messages under it; the rest says nothing to a person.
+      if (isHeld && content.type === keyType) return 'signer-removed'
+      if (isHeld) refuse(tx, 'signer-removed', from)
+      else applyKernel(tx, opening)
       return 'done'
     }
     const [conversation] = content.to
@@ -112,6 +118,7 @@ export function createApply(
       else tx.after(() => parts.report('equivocation', from, [other, hash]))
       return 'done'
     }
+    if (isHeld) return 'signer-removed'
     const found = parts.registry.find(content.type)
     if (found === undefined) {
       // Once: it is looked at again at every start.
@@ -128,14 +135,17 @@ export function createApply(
     const threadId = content.threadId ?? content.id
     const late = isLate(tx, sequence, { threadId, seq })
     // Told once of each number.
-    const gap = isGap && !begins && !wasMissed(tx, sequence, prev) ? [prev] : undefined
+    const gap =
+      isGap && !begins && !wasMissed(tx, sequence, prev)
+        ? missingUpTo(tx, sequence, { prev, here: waitingOf(tx, sequence) })
+        : undefined
     markSeen(tx, sequence, {
       seq,
       hash,
       threadId,
       begins,
       holesMax: limits.counterHolesMax,
-      ...(gap === undefined && !begins ? {} : { missed: prev }),
+      ...(gap === undefined && !begins ? {} : { missed: prev, isNamed: gap !== undefined }),
     })
     const isCopy = from === self.address
     const message: Received = {

@@ -44,6 +44,40 @@ export function isSettled(tx: Tx, sequence: Sequence, seq: number): boolean {
   return isSeen(tx, sequence, seq) || row?.missed?.includes(seq) === true || row?.gone?.includes(seq) === true
 }
 
+/** A run of numbers: the first and the last. */
+export type NumberRange = readonly [first: number, last: number]
+
+/**
+ * What is missing up to `prev`, the number before in a thread: all that no gap has named. Numbers do not say of which thread they are, so
+ * what another thread waits for may be among them.
+ */
+export function missingUpTo(
+  tx: Tx,
+  sequence: Sequence,
+  { prev, here }: { readonly prev: number; readonly here: ReadonlySet<number> },
+): readonly NumberRange[] {
+  const { max = 0, holes = [], named = 0, first = 1 } = tx.get('counter', keyOf(sequence)) ?? {}
+  const from = Math.max(first, named + 1)
+  const ranges: [number, number][] = []
+  const add = (start: number, end: number): void => {
+    const last = ranges.at(-1)
+    if (start > end) return
+    if (last !== undefined && last[1] === start - 1) last[1] = end
+    else ranges.push([start, end])
+  }
+  for (const hole of holes) if (hole >= from && hole <= prev && !here.has(hole)) add(hole, hole)
+  // Nothing above the highest number came, but for what waits itself.
+  let start = Math.max(from, max + 1)
+  for (const number of [...here].sort((a, b) => a - b)) {
+    if (number < start || number > prev) continue
+    add(start, number - 1)
+    start = number + 1
+  }
+  add(start, prev)
+  // It is of this thread, whoever named it before.
+  return prev < from ? [[prev, prev]] : ranges
+}
+
 /** True when its thread went on without this number: it is late now. */
 export function isLate(
   tx: Tx,
@@ -62,17 +96,20 @@ export type Noted = {
   readonly threadId: string
   /** The number before it in its thread, when that was not waited for any longer. */
   readonly missed?: number
+  /** A gap named what is missing up to `missed`. */
+  readonly isNamed?: boolean
   /** Nothing of this sequence was for this device before. */
   readonly begins?: boolean
 }
 
 /** Notes a number. The oldest holes are given up beyond `holesMax`. */
 export function markSeen(tx: Tx, sequence: Sequence, noted: Noted): void {
-  const { seq, holesMax, missed, threadId } = noted
+  const { seq, holesMax, missed, isNamed, threadId } = noted
   const key = keyOf(sequence)
   noteDigest(tx, key, noted)
   let row: CounterRow = { ...(tx.get('counter', key) ?? { max: 0, holes: [] }), last: ageOf(tx) }
   if (noted.begins === true) row = { ...row, first: seq }
+  if (isNamed === true && missed !== undefined && missed > (row.named ?? 0)) row = { ...row, named: missed }
   if (row.missed?.includes(seq) === true) row = { ...row, missed: row.missed.filter((number) => number !== seq) }
   if (missed !== undefined) {
     const others = (row.broken ?? []).filter(([thread]) => thread !== threadId)

@@ -13,7 +13,7 @@ export type InboundStanza = Sealed & { readonly id: StanzaId; readonly n: number
 
 export type InboundParts = ApplyParts & Omit<WaitsParts, 'apply'>
 
-export interface Inbound extends Pick<Waits, 'unlock' | 'expire'> {
+export interface Inbound extends Pick<Waits, 'unlock' | 'decide' | 'expire'> {
   /** A stanza from the relay, at its position. */
   receive(tx: Tx, stanza: InboundStanza, epoch: string): void
 }
@@ -45,6 +45,7 @@ export function createInbound(parts: InboundParts): Inbound {
       else waits.lock(tx, stanza, lock)
     },
     unlock: waits.unlock,
+    decide: waits.decide,
     expire: waits.expire,
   }
 }

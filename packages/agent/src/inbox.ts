@@ -27,8 +27,8 @@ export type Message<Body = JsonObject> = {
   readonly attempt: number
   /** Sent by another device of the own account. */
   readonly copy: boolean
-  /** Numbers of this thread that are missing before this message. */
-  readonly gap?: readonly number[]
+  /** Its sender's numbers that are missing before this message, first and last of each run. */
+  readonly gap?: readonly (readonly [first: number, last: number])[]
   /** It was reported missing before. */
   readonly late: boolean
   /** Not handled: it is handed over again, and put aside after its last attempt. */
@@ -204,7 +204,7 @@ export function createInbox(parts: {
         copy: received.copy === true,
         sent: row.sent,
         attempt: row.attempt,
-        ...(row.gap === undefined ? {} : { gap: row.gap }),
+        ...(row.gap === undefined ? {} : { gap: row.gap.map((run) => (typeof run === 'number' ? [run, run] : run)) }),
         late: row.late === true,
         reject(cause) {
           taken.isRejected = true

@@ -16,7 +16,7 @@ import type { Moment } from './time.ts'
 export type Repair = {
   /**
    * `key-request`: devices are asked for the session key. `card-fetch`: the sender's card is asked for. `resend`: the sender is
-   * asked for an earlier message. `decision`: the person decides about keys. `update`: a newer program may know the protocol.
+   * asked for an earlier message. `decision`: the person decides (`decide`), about keys or about what a compromised device sent. `update`: a newer program may know the protocol.
    */
   readonly kind: 'key-request' | 'card-fetch' | 'resend' | 'decision' | 'update'
   /** Devices that were asked so far. */
@@ -65,6 +65,7 @@ function repairOf(state: State, row: LockedRow, { ahead, nextFetch }: Next): Rep
         : { kind: 'resend', asked: [], next: ask - ahead }
     }
     case 'trust-held':
+    case 'signer-removed':
       return { kind: 'decision', asked: [] }
     case 'protocol-unknown':
       return { kind: 'update', asked: [] }

@@ -27,6 +27,8 @@ export type Opening =
       /** The device that signed. */
       readonly device: DeviceId
       readonly payloadHash: string
+      /** By a device that was removed as compromised: the person decides whether it counts. */
+      readonly compromised?: true
       /** The session it was under, if any: (owner, SID). */
       readonly under?: { readonly owner: Address; readonly sid: string }
     }
@@ -71,14 +73,15 @@ export function openStanza(sealed: Sealed, parts: OpenParts): Opening {
   if (pin.held !== undefined) return { outcome: 'locked', cause: 'trust-held', owner: sealed.from }
   const signer = form.signed.kid === undefined ? undefined : keyring.device(pin, form.signed.kid)
   if (signer === undefined) return { outcome: 'locked', cause: 'card-outdated', owner: sealed.from }
-  if (signer.status === 'compromised') return refused('signer-removed')
   const verified = verifySigned(form.signed, keyring.key(signer.device.signingKey))
   if (!verified.ok) return refused(verified.code)
   const content = readContent(verified.attributes)
   if (!content.ok) return refused(content.code)
   const { removed } = signer.device
   // A retired device is heard on what it sent before; it names that time itself, so age alone ends it (design §2).
-  if (removed !== undefined && content.content.sent > removed * 1000 + limits.clockToleranceMs) return refused('signer-removed')
+  const compromised = signer.status === 'compromised'
+  if (!compromised && removed !== undefined && content.content.sent > removed * 1000 + limits.clockToleranceMs)
+    return refused('signer-removed')
   const problem = boundTo(content.content, { sealed, device: signer.device.id, envelope, held: held?.smk, self })
   if (problem === 'identity-substituted') return { outcome: 'locked', cause: 'trust-held', owner: sealed.from, code: problem }
   if (problem !== undefined) return refused(problem)
@@ -87,6 +90,7 @@ export function openStanza(sealed: Sealed, parts: OpenParts): Opening {
     content: content.content,
     device: signer.device.id,
     payloadHash: verified.payloadHash,
+    ...(compromised ? { compromised } : {}),
     ...(isSession ? { under: { owner: sealed.from, sid: envelope.kid } } : {}),
   }
 }

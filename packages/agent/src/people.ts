@@ -35,8 +35,11 @@ export interface People {
   ): Promise<{ readonly number: string; readonly verified: boolean }>
   /** The person compared the safety number. */
   markVerified(address: string): Promise<void>
-  /** Ends a held state: go on with the pinned keys, or take those that were offered. */
-  decide(address: string, decision: 'keep' | 'trust'): Promise<void>
+  /**
+   * Ends a held state. Keys that contradict the pinned ones: `keep` goes on with the pinned, `trust` takes those offered. What a device
+   * sent that was removed as compromised (`signer-removed`): `take` hands it over, `drop` ends it.
+   */
+  decide(address: string, decision: 'keep' | 'trust' | 'take' | 'drop'): Promise<void>
 }
 
 export type PeopleParts = {
@@ -46,6 +49,8 @@ export type PeopleParts = {
   readonly directory: Directory
   /** In the step that took other keys for an account. */
   taken(tx: Tx, address: Address): void
+  /** In the step that decides on what compromised devices of an account sent. */
+  decided(tx: Tx, address: Address, decision: 'take' | 'drop'): void
 }
 
 /** An address as people write it: `local@domain` or `im:local@domain`. */
@@ -53,7 +58,7 @@ export function readAddress(text: string): Address {
   return parseAddress(text.startsWith('im:') ? text.slice(3) : text)
 }
 
-export function createPeople({ self, state, commit, directory, taken }: PeopleParts): People {
+export function createPeople({ self, state, commit, directory, taken, decided }: PeopleParts): People {
   const contact = (address: Address): Contact => {
     const pin = state.get('pin', address)
     const account = pin?.account ?? state.get('conversation', address)?.account
@@ -100,6 +105,10 @@ export function createPeople({ self, state, commit, directory, taken }: PeoplePa
     },
     async decide(text, decision) {
       const address = readAddress(text)
+      if (decision === 'take' || decision === 'drop') {
+        await commit((tx) => decided(tx, address, decision))
+        return
+      }
       await commit((tx) => {
         const pin = tx.get('pin', address)
         if (pin?.held === undefined) return

@@ -77,6 +77,8 @@ export type CounterRow = {
   readonly missed?: readonly number[]
   /** Threads that went on without an earlier message, and the number they went on with: what comes below it is late. */
   readonly broken?: readonly (readonly [threadId: string, seq: number])[]
+  /** Up to here all that is missing was named by a gap. */
+  readonly named?: number
   /** What was said before this number was never for this device. */
   readonly first?: number
   /** Numbers that the sending device was asked for, and those that it has no more. */
@@ -172,16 +174,23 @@ export type InboxRow = {
   readonly received: number
   /** Hand-overs begun so far. */
   readonly attempt: number
-  /** Numbers of this thread that did not come in time. */
-  readonly gap?: readonly number[]
+  /** Numbers that did not come in time, first and last of each run; rows of 0.1.0 name one number alone. */
+  readonly gap?: readonly (readonly [first: number, last: number] | number)[]
   /** It came after it had been given up. */
   readonly late?: true
   /** Why it was put aside, after its last attempt. */
   readonly parked?: string
 }
 
-/** Why a message waits: for a key, a card, the person's decision on keys, a protocol, or an earlier message. */
-export type LockCause = 'key-unknown' | 'card-unknown' | 'card-outdated' | 'trust-held' | 'protocol-unknown' | 'order'
+/** Why a message waits: for a key, a card, the person's decision on keys or on a device that was compromised, a protocol, or an earlier message. */
+export type LockCause =
+  | 'key-unknown'
+  | 'card-unknown'
+  | 'card-outdated'
+  | 'trust-held'
+  | 'signer-removed'
+  | 'protocol-unknown'
+  | 'order'
 
 /** A stanza that cannot be opened, or handed over, yet. Key: sortable number. */
 export type LockedRow = {

@@ -5,7 +5,7 @@
  */
 import { type Address, concat, type DeviceId } from '@parley/core'
 import type { Applied, Apply, Opened, Waited } from './apply.ts'
-import { isSettled } from './counters.ts'
+import { isSettled, type Sequence } from './counters.ts'
 import type { DialBack } from './dial-back.ts'
 import type { Keyring } from './keyring.ts'
 import type { AgentLimits } from './limits.ts'
@@ -50,6 +50,8 @@ export interface Waits {
   unlock(tx: Tx, from: Address, which: (row: LockedRow) => boolean): number
   /** A message of this account was handed over, which others may wait for. */
   release(tx: Tx, from: Address): void
+  /** The person says of what compromised devices of this account sent that it counts, or that it does not. */
+  decide(tx: Tx, from: Address, decision: 'take' | 'drop'): void
   /** Ends the waits of these that are over; asks for what others wait for. */
   expire(tx: Tx, keys: readonly string[]): void
 }
@@ -102,7 +104,11 @@ export function createWaits(parts: WaitsParts): Waits {
   const unlock = (
     tx: Tx,
     from: Address,
-    { which, released: before = false }: { which(row: LockedRow): boolean; readonly released?: boolean },
+    {
+      which,
+      released: before = false,
+      takesRemoved = false,
+    }: { which(row: LockedRow): boolean; readonly released?: boolean; readonly takesRemoved?: boolean },
   ): number => {
     let opened = 0
     let released = before
@@ -114,7 +120,7 @@ export function createWaits(parts: WaitsParts): Waits {
         if (row === undefined) continue
         const isReleased = row.cause === 'order' && released && !stillWaits(tx, row)
         if (!(isReleased || which(row))) continue
-        const outcome = again(tx, key, row)
+        const outcome = again(tx, { key, row, takesRemoved })
         if (outcome === 'locked') continue
         moved = true
         if (outcome === 'refused') continue
@@ -126,7 +132,10 @@ export function createWaits(parts: WaitsParts): Waits {
   }
 
   /** Looks at one locked stanza again. */
-  const again = (tx: Tx, key: string, row: LockedRow): 'opened' | 'refused' | 'locked' => {
+  const again = (
+    tx: Tx,
+    { key, row, takesRemoved }: { readonly key: string; readonly row: LockedRow; readonly takesRemoved: boolean },
+  ): 'opened' | 'refused' | 'locked' => {
     const sealed = {
       from: row.from,
       device: row.device,
@@ -142,7 +151,7 @@ export function createWaits(parts: WaitsParts): Waits {
     const lock: Lock | undefined =
       opening.outcome === 'locked'
         ? opening
-        : lockOf(apply(tx, opening, { patient: row.deadline > tx.steady, key, was: row.cause }), row.from)
+        : lockOf(apply(tx, opening, { patient: row.deadline > tx.steady, key, was: row.cause, takesRemoved }), row.from)
     if (lock === undefined) {
       tx.del('locked', key)
       tx.after(() => parts.locked('opened', row.from, row.cause))
@@ -177,6 +186,17 @@ export function createWaits(parts: WaitsParts): Waits {
     release(tx, from) {
       unlock(tx, from, { which: () => false, released: true })
     },
+    decide(tx, from, decision) {
+      if (decision === 'take') {
+        unlock(tx, from, { which: ({ cause }) => cause === 'signer-removed', takesRemoved: true })
+        return
+      }
+      for (const key of lockedOf(tx, from)) {
+        if (tx.get('locked', key)?.cause !== 'signer-removed') continue
+        tx.del('locked', key)
+        refuse(tx, 'signer-removed', from)
+      }
+    },
     expire(tx, keys) {
       for (const key of keys) {
         const row = tx.get('locked', key)
@@ -186,7 +206,7 @@ export function createWaits(parts: WaitsParts): Waits {
         else if (cause === 'order') expireOrder(tx, key, row)
         else {
           tx.del('locked', key)
-          refuse(tx, `undecryptable-${cause}`, from)
+          refuse(tx, cause === 'signer-removed' ? cause : `undecryptable-${cause}`, from)
         }
       }
     },
@@ -207,15 +227,10 @@ export function createWaits(parts: WaitsParts): Waits {
     } else unlock(tx, row.from, { which: (candidate) => candidate === row })
   }
 
-  function askFor(tx: Tx, { from, after }: LockedRow): void {
+  function askFor(tx: Tx, { after }: LockedRow): void {
     if (after === undefined) return
     const { seq, ...sequence } = after
-    const here = new Set<number>()
-    for (const key of lockedOf(tx, from)) {
-      const row = tx.get('locked', key)
-      if (row?.seq !== undefined && row.after?.device === after.device && row.after.inc === after.inc) here.add(row.seq)
-    }
-    askAgain(tx, sequence, { ...parts.threads.outbox, seq, here })
+    askAgain(tx, sequence, { ...parts.threads.outbox, seq, here: waitingOf(tx, sequence) })
   }
 }
 
@@ -232,10 +247,21 @@ function lockedOf(tx: Tx, from: Address): readonly string[] {
   return keys.size === 0 ? [] : [...keys].sort()
 }
 
+/** The numbers of a sequence that came and wait for earlier ones. */
+export function waitingOf(tx: Tx, { from, device, inc, conversation }: Sequence): ReadonlySet<number> {
+  const numbers = new Set<number>()
+  for (const key of tx.group('locked', from).keys) {
+    const { seq, after } = tx.get('locked', key) ?? {}
+    const isOf = after?.device === device && after.inc === inc && after.conversation === conversation
+    if (seq !== undefined && isOf) numbers.add(seq)
+  }
+  return numbers
+}
+
 /** What a message that was not handed over waits for. */
 export function lockOf(applied: Applied, owner: Address): Lock | undefined {
   if (applied === 'done') return undefined
-  if (applied === 'protocol-unknown') return { cause: applied, owner }
+  if (applied === 'protocol-unknown' || applied === 'signer-removed') return { cause: applied, owner }
   return { cause: 'order', owner, ...applied }
 }
 
@@ -256,5 +282,5 @@ export function mayStillOpen(tx: Tx, { content, device }: Opened, ownKey: string
 }
 
 function isUnderRepair({ cause }: LockedRow): boolean {
-  return cause !== 'order' && cause !== 'protocol-unknown'
+  return cause !== 'order' && cause !== 'protocol-unknown' && cause !== 'signer-removed'
 }

@@ -52,7 +52,12 @@ beforeEach(async () => {
     threads,
     outbox,
     dialBack: { ask() {}, receive() {}, cancel() {}, opened() {}, call: threads.call, tidy() {} },
-    inbound: { receive() {}, unlock: () => 0, expire: (_, keys) => keys.length > 0 && log.push(`locked ${keys.join()}`) },
+    inbound: {
+      receive() {},
+      unlock: () => 0,
+      decide() {},
+      expire: (_, keys) => keys.length > 0 && log.push(`locked ${keys.join()}`),
+    },
     publish: () => log.push('publish'),
     dropped: () => log.push('dropped'),
     changed() {},

@@ -1,6 +1,19 @@
 import { beforeEach, describe, expect, it } from 'vitest'
+import { signNextCard, withoutDevice } from '../src/profile.ts'
 import type { StanzaRow } from '../src/rows.ts'
-import { day, furtherDevice, knows, lifetimeMs, type Person, person, type Receiver, receiver, send, start } from './people.ts'
+import {
+  day,
+  furtherDevice,
+  knows,
+  lifetimeMs,
+  type Person,
+  person,
+  type Receiver,
+  receiver,
+  send,
+  setCard,
+  start,
+} from './people.ts'
 
 let alice: Person
 let bob: Person
@@ -150,6 +163,22 @@ describe('order in a thread', () => {
     expect(inbound.reports).toContain(`duplicate ${alice.address}`)
   })
 
+  it('names in a gap all that is missing, each number once, and its own predecessor in any case', () => {
+    const rows = [...Array(9)].map((_, i) => say(`${i + 1}`, i === 4 || i === 7 ? 'u' : 't'))
+    const [one = [], , , four = [], five, , , eight = [], nine = []] = rows
+    inbound.take(alice, one)
+    inbound.take(alice, four)
+    inbound.expire(start + 30_000)
+    expect(inbound.texts()).toEqual(['1', '4 gap 2-3'])
+    inbound.take(alice, eight)
+    inbound.take(alice, nine)
+    inbound.expire(start + 60_000)
+    // The fifth is in the thread of the eighth, and was named there.
+    expect(inbound.texts()).toEqual(['1', '4 gap 2-3', '8 gap 5', '9 gap 6-7'])
+    inbound.take(alice, five ?? [])
+    expect(inbound.texts().at(-1)).toBe('5 late')
+  })
+
   it('is waited for longer while what is missing may be locked itself', async () => {
     const [ahead, one] = say('one') as [StanzaRow, StanzaRow]
     // A new device of bob makes a new session key: the second message can be opened and the first cannot.
@@ -213,6 +242,70 @@ describe('cards that are missing', () => {
     knows(bob, [alice])
     bob.run((tx) => inbound.inbound.unlock(tx, alice.address, ({ cause }) => cause === 'card-unknown'))
     expect(inbound.texts()).toEqual(['one'])
+  })
+})
+
+describe('what a device sent that was removed as compromised', () => {
+  let before: readonly StanzaRow[]
+  const compromise = (): void => {
+    const head = alice.self.card()
+    if (head === undefined) throw new Error('no card')
+    const devices = withoutDevice(head.card, alice.device, { reason: 'compromised', now: start })
+    setCard(bob, alice.address, alice.run((tx) => signNextCard(tx, head, devices)).jws)
+  }
+  const decide = (decision: 'take' | 'drop'): void => bob.run((tx) => inbound.inbound.decide(tx, alice.address, decision))
+
+  beforeEach(() => {
+    const [ahead, ...rest] = say('before') as [StanzaRow, ...StanzaRow[]]
+    before = rest
+    inbound.take(alice, [ahead, ...before])
+    const late = [...say('one'), ...say('two')]
+    compromise()
+    inbound.take(alice, late)
+  })
+
+  it('is held when it was not committed before the card came', () => {
+    expect(inbound.texts()).toEqual(['before'])
+    expect(locks()).toEqual(['signer-removed', 'signer-removed'])
+    expect(inbound.reports).toEqual([])
+  })
+
+  it('is handed over in order when the person says so, once', () => {
+    decide('take')
+    expect([inbound.texts(), locks()]).toEqual([['before', 'one', 'two'], []])
+    decide('take')
+    expect(inbound.texts()).toHaveLength(3)
+    inbound.take(alice, say('after that'))
+    expect(locks()).toEqual(['signer-removed'])
+  })
+
+  it('ends with a report when the person drops it, or its time is over', () => {
+    decide('drop')
+    expect([inbound.texts(), locks()]).toEqual([['before'], []])
+    inbound.take(alice, say('three'))
+    inbound.expire(start + lifetimeMs)
+    expect([inbound.texts(), locks()]).toEqual([['before'], []])
+    expect(inbound.reports).toEqual(Array(3).fill(`signer-removed ${alice.address}`))
+  })
+
+  it('is held with the key that went ahead of it, and opens with it', async () => {
+    const second = await furtherDevice(bob)
+    knows(second, [alice])
+    knows(alice, [bob, second])
+    const there = receiver(second)
+    const head = bob.state.get('pin', alice.address)
+    const rows = say('three')
+    if (head !== undefined) setCard(second, alice.address, head.jws)
+    there.take(alice, rows)
+    expect([...second.state.rows('locked')].map(([, { cause }]) => cause)).toEqual(['signer-removed', 'key-unknown'])
+    second.run((tx) => there.inbound.decide(tx, alice.address, 'take'))
+    expect(there.texts()).toEqual(['three'])
+  })
+
+  it('is repeated, and dropped as that, when it had come before', () => {
+    inbound.take(alice, before)
+    expect(inbound.reports).toEqual([`duplicate ${alice.address}`])
+    expect(locks()).toHaveLength(2)
   })
 })
 

@@ -201,7 +201,7 @@ export function receiver(of: Person, changes: Partial<AgentLimits> = {}): Receiv
     dialBack,
     reports: { send: (_, problem) => reports.push(`told ${problem.code} ${problem.to}`) },
     wantCards: (address) => wanted.push(address),
-    report: (code, from, proof) => {
+    report: (code: string, from: Address, proof?: readonly [string, string]) => {
       reports.push(`${code} ${from}`)
       if (proof !== undefined) proofs.push(proof)
     },
@@ -235,7 +235,11 @@ export function receiver(of: Person, changes: Partial<AgentLimits> = {}): Receiv
     },
     texts: () =>
       [...of.state.rows('inbox')].map(([, { message, gap, late }]) =>
-        [message.body['text'], ...(gap === undefined ? [] : [`gap ${gap.join()}`]), ...(late === true ? ['late'] : [])].join(' '),
+        [
+          message.body['text'],
+          ...(gap === undefined ? [] : [`gap ${gap.map((run) => [...new Set([run].flat())].join('-')).join()}`]),
+          ...(late === true ? ['late'] : []),
+        ].join(' '),
       ),
   }
 }

@@ -100,9 +100,9 @@ describe('what is missing', () => {
     const lost = [...say('two'), ...say('three')]
     toBob.take(alice, say('four'))
     toBob.expire(start + agentLimits.orderWaitMs)
-    expect(toBob.texts()).toEqual(['one', 'four gap 3'])
+    expect(toBob.texts()).toEqual(['one', 'four gap 2-3'])
     toBob.take(alice, lost)
-    expect(toBob.texts()).toEqual(['one', 'four gap 3', 'two late', 'three late'])
+    expect(toBob.texts()).toEqual(['one', 'four gap 2-3', 'two late', 'three late'])
   })
 })
 
