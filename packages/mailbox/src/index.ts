@@ -2,6 +2,7 @@
  * Durable ordered logs, one per reader (design §6).
  * @module
  */
+export { createMailboxCheck, type Finding, type MailboxCheck } from './check.ts'
 export { MailboxError, type MailboxErrorCode } from './errors.ts'
 export { type MailboxLimits, mailboxLimits } from './limits.ts'
 export {

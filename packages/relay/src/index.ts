@@ -5,6 +5,7 @@
 export type { Account, AccountDevice, Accounts } from './accounts.ts'
 export type { Blocklist } from './blocklist.ts'
 export type { RegistrationMode } from './device-session.ts'
+export { checkStore, type StoreCheck } from './check.ts'
 export { RelayError, type RelayErrorCode } from './errors.ts'
 export type { Invite, Invites, NewInvite } from './invites.ts'
 export { type RelayLimits, relayLimits } from './limits.ts'

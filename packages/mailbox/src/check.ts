@@ -1,0 +1,179 @@
+/**
+ * Looks through the records of a mailbox store, all of one snapshot and in the order of their keys: every record decodes, sums and
+ * counts by reference are what the entries say, every entry is found again when it expires. Says what is wrong and what would mend it.
+ * @module
+ */
+import { fromUtf8, type StoreOp } from '@parley/core'
+import { mailboxLimits } from './limits.ts'
+import {
+  bodyKey,
+  decodeEntry,
+  decodeLog,
+  decodeMeta,
+  decodeRefs,
+  encodeLog,
+  encodeRefs,
+  expiryKey,
+  type LogRecord,
+  logKey,
+  logPrefix,
+  metaKey,
+  positionIn,
+  readerIn,
+  refsKey,
+} from './record.ts'
+
+/** Something that is not as it should be. */
+export type Finding = {
+  /** The key of the record. */
+  readonly row: string
+  readonly problem: string
+  /** Absent when only a backup helps. */
+  readonly repair?: { readonly says: string; readonly ops: readonly StoreOp[] }
+}
+
+/** A look through the mailbox's part of a store. */
+export interface MailboxCheck {
+  /** Takes one record; call in ascending order of the keys. Answers whether it was the mailbox's. */
+  row(key: string, value: Uint8Array): boolean
+  /** What was found, when every record was shown. */
+  end(): readonly Finding[]
+  readonly stanzas: number
+  readonly readers: number
+}
+
+type Sums = { count: number; bytes: number; first: number; last: number; expiry: number; marked: boolean; hasLog: boolean }
+
+const entryPrefix = 'mailbox/entry/'
+
+/** Memory grows with readers and shared bodies, not with what they hold. */
+export function createMailboxCheck(options: { readonly expiryStepMs?: number } = {}): MailboxCheck {
+  const expiryStepMs = options.expiryStepMs ?? mailboxLimits.expiryStepMs
+  const findings: Finding[] = []
+  // Bodies with the entries that point to them, and the count that stands in the store.
+  const bodies = new Map<string, { users: number; refs: number | undefined; length: number }>()
+  const readers = new Map<string, Sums>()
+  const logs: { readonly reader: string; readonly record: LogRecord }[] = []
+  let stanzas = 0
+
+  function find(row: string, problem: string, repair?: Finding['repair']): void {
+    findings.push({ row, problem, ...(repair === undefined ? {} : { repair }) })
+  }
+
+  function drop(key: string, problem: string): void {
+    find(key, problem, { says: 'drops this stanza', ops: [{ type: 'del', key }] })
+  }
+
+  function entry(key: string, value: Uint8Array): void {
+    const record = decodeEntry(value)
+    if (record === undefined) {
+      drop(key, 'is no stanza')
+      return
+    }
+    const { content, expiry, size, headerLength } = record
+    if ('bodyId' in content) {
+      const body = bodies.get(content.bodyId)
+      if (body === undefined || headerLength > body.length) {
+        drop(key, body === undefined ? 'its body is missing' : 'its body is too short')
+        return
+      }
+      body.users++
+    }
+    stanzas++
+    const reader = key.slice(entryPrefix.length, key.lastIndexOf(' '))
+    const n = positionIn(key)
+    const sums = readers.get(reader) ?? { count: 0, bytes: 0, first: n, last: n, expiry, marked: false, hasLog: false }
+    sums.count++
+    sums.bytes += size
+    sums.last = n
+    sums.expiry = Math.min(sums.expiry, expiry)
+    readers.set(reader, sums)
+  }
+
+  function log(key: string, value: Uint8Array): void {
+    const reader = key.slice(logPrefix.length)
+    const record = decodeLog(value)
+    const sums = readers.get(reader)
+    if (sums !== undefined) sums.hasLog = true
+    if (record === undefined) find(key, 'is no record of a log')
+    else logs.push({ reader, record })
+  }
+
+  function refs(key: string, value: Uint8Array): void {
+    const id = key.slice(refsKey('').length)
+    const body = bodies.get(id)
+    if (body === undefined) find(key, 'counts a body that is missing', { says: 'forgets it', ops: [{ type: 'del', key }] })
+    else body.refs = decodeRefs(value)
+  }
+
+  function endLog(reader: string, record: LogRecord): void {
+    const sums = readers.get(reader)
+    const wrong: string[] = []
+    const { count, bytes } = sums ?? { count: 0, bytes: 0 }
+    if (record.count !== count || record.bytes !== bytes)
+      wrong.push(`says ${record.count} stanzas of ${record.bytes} octets, there are ${count} of ${bytes}`)
+    if (sums !== undefined && sums.last > record.durable) wrong.push(`ends at ${record.durable}, there is ${sums.last}`)
+    if (sums !== undefined && sums.first <= record.acked) wrong.push(`acknowledged up to ${record.acked}, there is ${sums.first}`)
+    if (record.acked > record.durable || record.durable > record.reserved) wrong.push('its positions contradict one another')
+    if (wrong.length === 0) return
+    const durable = Math.max(record.durable, sums?.last ?? 0)
+    const acked = Math.min(record.acked, (sums?.first ?? record.acked + 1) - 1, durable)
+    const mended = { count, bytes, durable, acked, reserved: Math.max(record.reserved, durable) }
+    const key = logKey(reader)
+    find(key, wrong.join('; '), { says: 'writes what is there', ops: [{ type: 'put', key, value: encodeLog(mended) }] })
+  }
+
+  function endReader(reader: string, sums: Sums): void {
+    if (!sums.hasLog) find(logKey(reader), 'is missing: stanzas stand in a log that nobody knows')
+    if (sums.marked) return
+    const key = expiryKey(Math.floor(sums.expiry / expiryStepMs), reader)
+    find(key, 'is missing: nobody would look for what expires', {
+      says: 'writes it',
+      ops: [{ type: 'put', key, value: new Uint8Array(0) }],
+    })
+  }
+
+  function endBody(id: string, { users, refs: counted }: { readonly users: number; readonly refs: number | undefined }): void {
+    const key = refsKey(id)
+    if (users === 0) {
+      const ops: readonly StoreOp[] = [
+        { type: 'del', key },
+        { type: 'del', key: bodyKey(id) },
+      ]
+      find(bodyKey(id), 'is a body that no stanza has', { says: 'deletes it', ops })
+    } else if (counted !== users) {
+      const ops: readonly StoreOp[] = [{ type: 'put', key, value: encodeRefs(users) }]
+      find(key, `says ${counted ?? 'nothing'}, ${users} stanzas have the body`, { says: 'writes what is there', ops })
+    }
+  }
+
+  return {
+    row(key, value) {
+      if (!key.startsWith('mailbox/')) return false
+      if (key.startsWith(bodyKey('')))
+        bodies.set(key.slice(bodyKey('').length), { users: 0, refs: undefined, length: value.length })
+      else if (key.startsWith(entryPrefix)) entry(key, value)
+      else if (key.startsWith('mailbox/expiry/')) {
+        const sums = readers.get(readerIn(key))
+        if (sums !== undefined) sums.marked = true
+      } else if (key.startsWith(logPrefix)) log(key, value)
+      else if (key === metaKey) {
+        if (decodeMeta(value)?.epoch === undefined) find(key, `does not say schema and epoch: ${fromUtf8(value)?.slice(0, 80)}`)
+      } else if (key.startsWith(refsKey(''))) refs(key, value)
+      else find(key, 'is nothing that a mailbox writes')
+      return true
+    },
+    end() {
+      for (const { reader, record } of logs) endLog(reader, record)
+      for (const [reader, sums] of readers) endReader(reader, sums)
+      for (const [id, body] of bodies) endBody(id, body)
+      return findings
+    },
+    get stanzas() {
+      return stanzas
+    },
+    get readers() {
+      return readers.size
+    },
+  }
+}
