@@ -16,7 +16,10 @@ type Native = {
 // Keys are ASCII; this sorts behind all of them.
 const lastKey = '\u007f'
 
-/** Opens or creates the store in `folder` (in browsers: the database of that name). */
+/**
+ * Opens or creates the store in `folder` (in browsers: the database of that name). After a batch that failed it takes no other one until it
+ * is opened again; what it holds can be read.
+ */
 export async function openLevelStore(folder: string): Promise<Store> {
   const db: Db = new Level(folder, { keyEncoding: 'utf8', valueEncoding: 'view' })
   try {
@@ -30,6 +33,7 @@ export async function openLevelStore(folder: string): Promise<Store> {
 function createStore(db: Db): Store {
   // In browsers the two are absent: IndexedDB compacts by itself and tells no sizes.
   const native = db as Native
+  let torn: CoreError | undefined
   return {
     async get(key) {
       const value = await attempt(() => db.get(key))
@@ -40,8 +44,16 @@ function createStore(db: Db): Store {
       return values.map(plain)
     },
     async batch(ops, { durable }) {
-      // `sync` is classic-level's option; browser-level ignores it, IndexedDB commits on its own terms.
-      await attempt(() => db.batch([...ops], { sync: durable } as object))
+      // LevelDB's log may end in half a record now: what it takes after that, it loses when it is opened again.
+      if (torn !== undefined)
+        throw new CoreError(torn.code, `${torn.message}; open the store again`, { cause: torn, retryable: true })
+      try {
+        // `sync` is classic-level's option; browser-level ignores it, IndexedDB commits on its own terms.
+        await attempt(() => db.batch([...ops], { sync: durable } as object))
+      } catch (error) {
+        if (native.compactRange !== undefined && isCoreError(error) && error.code !== 'ERR_CORE_STORE_CLOSED') torn = error
+        throw error
+      }
     },
     async *iterate(range) {
       const iterator = db.iterator(levelRange(range))
@@ -69,6 +81,10 @@ function createStore(db: Db): Store {
       await attempt(() => db.close())
     },
   }
+}
+
+function isCoreError(error: unknown): error is CoreError {
+  return error instanceof CoreError
 }
 
 // Node answers Buffers out of a shared pool, browsers plain views: one kind leaves this file.

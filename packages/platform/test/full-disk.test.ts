@@ -1,0 +1,60 @@
+import { execFileSync } from 'node:child_process'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { openLevelStore } from '../src/level/index.ts'
+
+/** A file system of `size` on the folder; not everybody may mount one. */
+function mount(folder: string, size: string): boolean {
+  try {
+    execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${size}`, 'tmpfs', folder], { stdio: 'ignore' })
+    return true
+  } catch {
+    return false
+  }
+}
+
+const probe = mkdtempSync(join(tmpdir(), 'parley-probe-'))
+const mayMount = mount(probe, '1m')
+if (mayMount) execFileSync('umount', [probe])
+rmSync(probe, { recursive: true })
+
+describe.skipIf(!mayMount)('a store on a disk that is full', () => {
+  let folder: string
+  beforeEach(() => {
+    folder = mkdtempSync(join(tmpdir(), 'parley-full-'))
+    mount(folder, '3m')
+  })
+  afterEach(() => {
+    execFileSync('umount', [folder])
+    rmSync(folder, { recursive: true })
+  })
+
+  it('says so, is read as before, and loses nothing that it took, before and after it is opened again', async () => {
+    const value = new Uint8Array(100_000)
+    const put = (key: string) => [{ type: 'put', key, value }] as const
+    const store = await openLevelStore(join(folder, 'store'))
+    let taken = 0
+    const fill = async (): Promise<void> => {
+      for (;;) {
+        await store.batch(put(String(taken)), { durable: true })
+        taken++
+      }
+    }
+    await expect(fill()).rejects.toMatchObject({ code: 'ERR_CORE_STORE_FULL', retryable: true })
+    expect(taken).toBeGreaterThan(10)
+    expect(await store.get(String(taken - 1))).toEqual(value)
+    execFileSync('mount', ['-o', 'remount,size=30m', folder])
+    // There is room, but behind half a record this would be lost.
+    await expect(store.batch(put('behind'), { durable: true })).rejects.toMatchObject({ code: 'ERR_CORE_STORE_FULL' })
+    await store.close()
+    const again = await openLevelStore(join(folder, 'store'))
+    await again.batch(put('after'), { durable: true })
+    await again.close()
+    const last = await openLevelStore(join(folder, 'store'))
+    for (let i = 0; i < taken; i++) expect((await last.get(String(i)))?.length).toBe(value.length)
+    expect((await last.get('after'))?.length).toBe(value.length)
+    await last.close()
+  })
+})
