@@ -1,11 +1,15 @@
 /**
  * The configuration of `parley-relay`: flags before environment before file before defaults. A name that is not known is refused,
- * with the one that was probably meant; nothing is silently ignored.
+ * with the one that was probably meant; nothing is silently ignored, and all problems are told at once.
  * @module
  */
+import { BlockList, isIP } from 'node:net'
 import { type Domain, toDomain } from '@parley/core'
-import { parseRoute, type RelayLimits, type Route, relayLimits } from '@parley/relay'
+import type { TrustedProxies } from '@parley/platform/server'
+import { parseRoute, type RegistrationMode, type RelayLimits, type Route, relayLimits } from '@parley/relay'
 import { z } from 'zod'
+import { hint } from './nearest.ts'
+import { settings } from './settings.ts'
 
 /** What the program runs with. */
 export type Config = {
@@ -14,8 +18,14 @@ export type Config = {
   readonly port: number
   readonly data: string
   readonly routes: readonly Route[]
-  readonly registration: 'open' | 'closed'
+  readonly registration: RegistrationMode
+  /** Files with the certificate chain and its key; without them the port speaks no TLS. */
+  readonly tls: { readonly cert: string; readonly key: string } | undefined
+  readonly proxies: TrustedProxies | undefined
+  readonly adminListen: { readonly host: string; readonly port: number } | undefined
   readonly logLevel: LogLevel
+  readonly logAddresses: boolean
+  readonly diskFreeBytesMin: number
   readonly traceWire: string | undefined
   readonly traceOctets: number
   readonly limits: Partial<RelayLimits>
@@ -23,11 +33,17 @@ export type Config = {
 
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error' | 'silent'
 
-/** As flags or environment give it: texts, before they are checked. */
+/** As flags, environment or file give it, before it is checked. */
 export type RawConfig = { readonly [name: string]: unknown }
 
+/** One place that settings come from. */
+export type ConfigSource = { readonly from: string; readonly raw: RawConfig }
+
+/** A setting with its value and where that came from. */
+export type Origin = { readonly name: string; readonly value: unknown; readonly from: string }
+
 export type ConfigResult =
-  | { readonly ok: true; readonly config: Config }
+  | { readonly ok: true; readonly config: Config; readonly origins: readonly Origin[] }
   | { readonly ok: false; readonly problems: readonly string[] }
 
 const count = z.number().int().nonnegative()
@@ -50,73 +66,52 @@ const schema = z.strictObject({
   host: z.string().min(1).default('127.0.0.1'),
   port: count.max(65_535).default(0),
   data: z.string({ error: 'is needed: the folder that the relay keeps everything in' }).min(1),
-  routes: z.array(z.string()).default([]),
-  registration: z.enum(['open', 'closed']).optional(),
+  routes: z.array(z.string().superRefine(told(parseRoute))).default([]),
+  registration: z.enum(['open', 'invite', 'closed']).optional(),
+  tlsCert: z.string().min(1).optional(),
+  tlsKey: z.string().min(1).optional(),
+  trustedProxies: z.array(z.string().superRefine(told(checkNetwork))).default([]),
+  proxyHeader: z.enum(['x-forwarded-for', 'forwarded']).default('x-forwarded-for'),
+  unsafePlainListen: z.boolean().default(false),
+  adminListen: z.string().superRefine(told(parseListen)).optional(),
   logLevel: z.enum(['debug', 'info', 'warn', 'error', 'silent']).default('info'),
+  logAddresses: z.boolean().default(false),
+  diskFreeBytesMin: count.default(64 * 1024 * 1024),
   traceWire: z.string().min(1).optional(),
   traceOctets: count.default(48),
   limits: limitNames(relayLimits).optional(),
 })
 
-const environment: Readonly<Record<string, keyof z.input<typeof schema>>> = {
-  PARLEY_RELAY_DOMAIN: 'domain',
-  PARLEY_RELAY_HOST: 'host',
-  PARLEY_RELAY_PORT: 'port',
-  PARLEY_RELAY_DATA: 'data',
-  PARLEY_RELAY_ROUTES: 'routes',
-  PARLEY_RELAY_REGISTRATION: 'registration',
-  PARLEY_RELAY_LOG_LEVEL: 'logLevel',
-  PARLEY_RELAY_TRACE_WIRE: 'traceWire',
-  PARLEY_RELAY_TRACE_OCTETS: 'traceOctets',
-}
-/** Names the configuration file. */
-export const configVariable = 'PARLEY_RELAY_CONFIG'
-
-/** The members that the environment gives. An unknown PARLEY_RELAY_ variable is a problem, because it is a misspelt one. */
-export function fromEnvironment(env: Readonly<Record<string, string | undefined>>): {
-  readonly raw: RawConfig
-  readonly problems: readonly string[]
-} {
-  const raw: Record<string, unknown> = {}
-  const problems: string[] = []
-  for (const [variable, value] of Object.entries(env)) {
-    if (!variable.startsWith('PARLEY_RELAY_') || variable === configVariable || value === undefined || value === '') continue
-    const name = environment[variable]
-    if (name === undefined) problems.push(`${variable}: not known${hint(variable, Object.keys(environment))}`)
-    else raw[name] = name === 'routes' ? value.split(/\s+/).filter((text) => text !== '') : value
-  }
-  return { raw, problems }
-}
-
 /** Checks and joins what the sources give; the first that has a member wins. */
-export function makeConfig(sources: readonly RawConfig[]): ConfigResult {
+export function makeConfig(sources: readonly ConfigSource[]): ConfigResult {
   const joined: Record<string, unknown> = {}
+  const from: Record<string, string> = {}
   for (const source of [...sources].reverse()) {
-    for (const [name, value] of Object.entries(source)) if (value !== undefined) joined[name] = value
-  }
-  for (const name of ['port', 'traceOctets']) {
-    const value = joined[name]
-    if (typeof value === 'string' && /^\d+$/.test(value)) joined[name] = Number(value)
+    for (const [name, value] of Object.entries(source.raw)) {
+      if (value === undefined) continue
+      joined[name] = read(name, value)
+      from[name] = source.from
+    }
   }
   const parsed = schema.safeParse(joined)
-  if (!parsed.success) return { ok: false, problems: parsed.error.issues.flatMap(problemsOf) }
-  const { domain, routes, registration, limits, traceWire, ...rest } = parsed.data
-  const read = routes.map(readRoute)
-  const wrong = read.flatMap((route) => (typeof route === 'string' ? [route] : []))
-  if (wrong.length > 0) return { ok: false, problems: wrong }
-  return {
-    ok: true,
-    config: {
-      ...rest,
-      // The schema has checked it.
-      domain: toDomain(domain) as Domain,
-      routes: read.flatMap((route) => (typeof route === 'string' ? [] : [route])),
-      // On a machine's own network anybody may register; a relay that others reach takes nobody unless told to.
-      registration: registration ?? (isLoopback(rest.host) ? 'open' : 'closed'),
-      traceWire,
-      limits: nested(limits as Record<string, unknown> | undefined),
-    },
+  const problems = [...(parsed.success ? [] : parsed.error.issues.flatMap(problemsOf)), ...conflicts(joined)]
+  if (!parsed.success || problems.length > 0) return { ok: false, problems }
+  const { domain, routes, registration, tlsCert, tlsKey, trustedProxies, proxyHeader, adminListen, limits, ...rest } = parsed.data
+  const { unsafePlainListen: _checked, traceWire, ...plain } = rest
+  const config: Config = {
+    ...plain,
+    // The schema has checked it.
+    domain: toDomain(domain) as Domain,
+    routes: routes.map(parseRoute),
+    // On a machine's own network anybody may register; a relay that others reach takes nobody unless told to.
+    registration: registration ?? (isLoopback(rest.host) ? 'open' : 'closed'),
+    tls: tlsCert === undefined || tlsKey === undefined ? undefined : { cert: tlsCert, key: tlsKey },
+    proxies: trustedProxies.length === 0 ? undefined : { networks: trustedProxies, header: proxyHeader },
+    adminListen: adminListen === undefined ? undefined : parseListen(adminListen),
+    traceWire,
+    limits: nested(limits as Record<string, unknown> | undefined),
   }
+  return { ok: true, config, origins: originsOf({ ...parsed.data, registration: config.registration }, from) }
 }
 
 /** Hosts that only this machine reaches. */
@@ -124,12 +119,49 @@ export function isLoopback(host: string): boolean {
   return host === 'localhost' || host === '::1' || /^127\./.test(host)
 }
 
-function readRoute(text: string): Route | string {
-  try {
-    return parseRoute(text)
-  } catch (error) {
-    return `routes: ${JSON.stringify(text)}: ${(error as Error).message}`
+/** Reads `host:port`, `[::1]:port` or a port alone. */
+function parseListen(text: string): { host: string; port: number } {
+  const [, bracketed, bare, digits] = /^(?:(?:\[([^\]]+)\]|([^:[\]]+)):)?(\d{1,5})$/.exec(text) ?? []
+  if (digits === undefined || Number(digits) > 65_535) throw new RangeError('has the form 127.0.0.1:9464')
+  return { host: bracketed ?? bare ?? '127.0.0.1', port: Number(digits) }
+}
+
+function checkNetwork(text: string): void {
+  const [address = '', bits = '0', ...more] = text.split('/')
+  const family = isIP(address)
+  if (family === 0 || more.length > 0 || !/^\d+$/.test(bits))
+    throw new RangeError('is not an address or a network such as 10.0.0.0/8')
+  new BlockList().addSubnet(address, Number(bits), family === 6 ? 'ipv6' : 'ipv4')
+}
+
+function told(check: (text: string) => unknown) {
+  return (text: string, context: z.RefinementCtx): void => {
+    try {
+      check(text)
+    } catch (error) {
+      context.addIssue({ code: 'custom', message: `${JSON.stringify(text)}: ${(error as Error).message}` })
+    }
   }
+}
+
+// Flags and variables are texts.
+function read(name: string, value: unknown): unknown {
+  const kind = settings.find((setting) => setting.name === name)?.kind
+  if (kind === 'number' && typeof value === 'string' && /^\d+$/.test(value)) return Number(value)
+  if (kind === 'switch' && typeof value === 'string' && /^(?:true|false)$/.test(value)) return value === 'true'
+  return value
+}
+
+/** What no single member shows. */
+function conflicts(joined: Readonly<Record<string, unknown>>): readonly string[] {
+  const { host, tlsCert, tlsKey, trustedProxies, unsafePlainListen } = joined
+  if ((tlsCert === undefined) !== (tlsKey === undefined))
+    return [`${tlsCert === undefined ? 'tlsCert' : 'tlsKey'}: is needed: certificate and key go together`]
+  const isProxied = Array.isArray(trustedProxies) && trustedProxies.length > 0
+  if (typeof host !== 'string' || isLoopback(host) || tlsCert !== undefined || isProxied || unsafePlainListen === true) return []
+  return [
+    'host: other machines would reach this relay without TLS; set tlsCert and tlsKey, or trustedProxies when a proxy speaks TLS before it (unsafePlainListen: true lets them, on a network that is all yours)',
+  ]
 }
 
 function nested(limits: Record<string, unknown> | undefined): Partial<RelayLimits> {
@@ -142,8 +174,21 @@ function nested(limits: Record<string, unknown> | undefined): Partial<RelayLimit
   }
 }
 
+function originsOf(values: Readonly<Record<string, unknown>>, from: Readonly<Record<string, string>>): readonly Origin[] {
+  return settings.flatMap(({ name, kind }) => {
+    const origin = from[name] ?? 'default'
+    if (kind !== 'table') return [{ name, value: values[name], from: origin }]
+    return flatten(name, values[name]).map((each) => ({ ...each, from: origin }))
+  })
+}
+
+function flatten(name: string, value: unknown): { readonly name: string; readonly value: unknown }[] {
+  if (typeof value !== 'object' || value === null) return value === undefined ? [] : [{ name, value }]
+  return Object.entries(value).flatMap(([member, inner]) => flatten(`${name}.${member}`, inner))
+}
+
 function problemsOf(issue: z.core.$ZodIssue): readonly string[] {
-  const path = issue.path.join('.')
+  const path = issue.path.filter((part) => typeof part === 'string').join('.')
   if (issue.code === 'unrecognized_keys') {
     const known = knownNames(issue.path)
     return issue.keys.map((key) => `${path === '' ? key : `${path}.${key}`}: not known${hint(key, known)}`)
@@ -156,25 +201,4 @@ function knownNames(path: readonly PropertyKey[]): readonly string[] {
   let at: unknown = { limits: relayLimits }
   for (const name of path) at = (at as Record<PropertyKey, unknown>)[name]
   return typeof at === 'object' && at !== null ? Object.keys(at) : []
-}
-
-function hint(name: string, known: readonly string[]): string {
-  const [nearest] = known
-    .map((each) => ({ each, distance: distance(name.toLowerCase(), each.toLowerCase()) }))
-    .sort((a, b) => a.distance - b.distance)
-  return nearest !== undefined && nearest.distance <= Math.max(2, name.length / 3) ? `; did you mean ${nearest.each}?` : ''
-}
-
-/** Levenshtein's distance. */
-function distance(a: string, b: string): number {
-  let row = Array.from({ length: b.length + 1 }, (_, i) => i)
-  for (let i = 1; i <= a.length; i++) {
-    const next = [i]
-    for (let j = 1; j <= b.length; j++) {
-      const cost = a[i - 1] === b[j - 1] ? 0 : 1
-      next.push(Math.min((row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1, (row[j - 1] ?? 0) + cost))
-    }
-    row = next
-  }
-  return row[b.length] ?? 0
 }

@@ -1,179 +1,176 @@
 /**
- * The program `parley-relay`: reads its configuration, composes the relay with LevelDB, WebSockets and the system clock, says on
- * standard output when it is ready, and drains on SIGTERM. SIGHUP reads the routes again.
+ * The program `parley-relay`: without a command it runs a relay; the commands ask one that runs, or look after its store.
  * @module
  */
-import { readFileSync } from 'node:fs'
-import { join } from 'node:path'
-import { isMessagingError, type Store } from '@parley/core'
-import { ensurePrivateFolder, refuseHeadlessStore } from '@parley/platform/files'
-import { requestHttp } from '@parley/platform/http'
-import { openLevelStore } from '@parley/platform/level'
-import { listenWebSocket } from '@parley/platform/server'
-import { systemClock, systemRandom } from '@parley/platform/system'
-import { dialWebSocket } from '@parley/platform/websocket'
-import { createRelay, type Relay } from '@parley/relay'
+import { isMessagingError } from '@parley/core'
 import { Command, CommanderError, Option } from 'commander'
-import { type Config, type ConfigResult, configVariable, fromEnvironment, makeConfig, type RawConfig } from './config.ts'
-import { createLog, type RelayLog } from './telemetry.ts'
-import { openTrace, type Trace } from './trace.ts'
+import * as commands from './commands.ts'
+import { ProgramError } from './program-error.ts'
+import { type ServeIo, serve } from './serve.ts'
+import { settings } from './settings.ts'
+import { readDuration } from './show.ts'
+import { type Given, given, readConfig, readData } from './sources.ts'
 
 /** The process, as far as the program needs it. */
-export type ProgramIo = {
+export type ProgramIo = ServeIo & {
   readonly argv: readonly string[]
   readonly env: Readonly<Record<string, string | undefined>>
-  out(text: string): void
-  err(text: string): void
-  /** Calls the function at each of these signals; the answer stops that. */
-  onSignal(names: readonly string[], fn: (name: string) => void): () => void
 }
 
-/** 0 drained, 1 could not start or failed, 2 usage. */
-export type ExitCode = 0 | 1 | 2
+/** 0 done; 1 failed, or something was found; 2 usage or configuration; the others as sysexits.h has them. */
+export type ExitCode = 0 | 1 | 2 | 65 | 69 | 73 | 78
 
-/** Runs until a signal ends it. */
+/** Runs until it is done, or a signal ends it. */
 export async function runProgram(io: ProgramIo): Promise<ExitCode> {
-  const command = makeCommand(io)
+  let code: ExitCode = 0
+  const command = makeCommand(io, (next) => {
+    code = next
+  })
   try {
-    command.parse([...io.argv], { from: 'user' })
+    await command.parseAsync([...io.argv], { from: 'user' })
+    return code
   } catch (error) {
     // Commander has said what is wrong, or shown the help.
-    return error instanceof CommanderError && error.exitCode === 0 ? 0 : 2
+    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2
+    const { message } = error as Error
+    io.err(`parley-relay: ${isMessagingError(error) ? `${error.code}: ` : ''}${message}${adviceFor(error)}\n`)
+    return codeFor(error)
   }
-  const { config: configFile, route, ...flags } = command.opts<Record<string, unknown>>()
-  const raw: RawConfig = { ...flags, ...(route === undefined ? {} : { routes: route }) }
-  const file = (configFile as string | undefined) ?? io.env[configVariable]
-  const result = readConfig({ flags: raw, env: io.env, file })
-  if (!result.ok) {
-    for (const problem of result.problems) io.err(`parley-relay: ${problem}\n`)
-    return 2
-  }
-  return serve(io, { config: result.config, reread: () => readConfig({ flags: raw, env: io.env, file }) })
 }
 
-function makeCommand(io: ProgramIo): Command {
+function makeCommand(io: ProgramIo, exit: (code: ExitCode) => void): Command {
   const collect = (value: string, before: readonly string[] | undefined): readonly string[] => [...(before ?? []), value]
-  return new Command('parley-relay')
-    .description('A Parley relay for one domain.')
-    .option('--domain <domain>', 'the domain it answers for, such as a.localhost')
-    .option('--data <folder>', 'the folder it keeps everything in')
-    .option('--host <host>', 'the address it listens on (default 127.0.0.1)')
-    .option('--port <port>', 'the port it listens on; 0 takes a free one (default 0)')
-    .option(
-      '--route <domain=url>',
-      'where another domain’s relay is: b.localhost=ws://127.0.0.1:4002[,key=THUMBPRINT]; repeatable',
-      collect,
-    )
-    .addOption(
-      new Option('--registration <who>', 'who may open accounts (default open on loopback, else closed)').choices([
-        'open',
-        'closed',
-      ]),
-    )
-    .option('--config <file>', 'a JSON file with the same names (routes as a list); SIGHUP reads its routes again')
-    .addOption(
-      new Option('--log-level <level>', 'of the log on standard error').choices(['debug', 'info', 'warn', 'error', 'silent']),
-    )
-    .option('--trace-wire <file>', 'for development: appends every frame’s header and first octets as JSON lines')
-    .option('--trace-octets <count>', 'octets of each payload in the trace; 0 for all (default 48)')
+  const program = new Command('parley-relay')
+    .description('A Parley relay for one domain. Without a command it runs.')
+    .configureHelp({ showGlobalOptions: true })
     .exitOverride()
     .configureOutput({ writeOut: io.out, writeErr: io.err })
-}
+  for (const { flag, kind, what, choices } of settings) {
+    if (flag === undefined) continue
+    const option = new Option(flag, what)
+    if (choices !== undefined) option.choices(choices)
+    if (kind === 'list') option.argParser(collect)
+    program.addOption(option)
+  }
+  program.option('--config <file>', 'a JSON file with the settings by their names (routes as a list); SIGHUP reads it again')
+  const from = (): Given => given(program.opts(), io.env)
+  program.action(() => run(io, { from, exit }))
 
-function readConfig(sources: {
-  readonly flags: RawConfig
-  readonly env: ProgramIo['env']
-  readonly file: string | undefined
-}): ConfigResult {
-  const { raw, problems } = fromEnvironment(sources.env)
-  if (problems.length > 0) return { ok: false, problems }
-  let inFile: RawConfig = {}
-  if (sources.file !== undefined) {
-    try {
-      inFile = JSON.parse(readFileSync(sources.file, 'utf8')) as RawConfig
-    } catch {
-      return { ok: false, problems: [`${sources.file}: cannot be read as JSON`] }
+  const make = (parent: Command, usage: string, what: string): Command =>
+    parent.command(usage).description(what).option('--json', 'prints JSON')
+  /** Binds a command to its data folder. */
+  const on =
+    <T extends unknown[]>(work: (at: commands.CommandIo, ...values: T) => unknown) =>
+    async (...values: unknown[]): Promise<void> => {
+      const command = values.at(-1) as Command
+      const at = place(io, { from: from(), json: command.opts<{ json?: boolean }>().json === true })
+      // Commander hands over the arguments, then the options.
+      await work(at, ...(values.slice(0, -1) as T))
     }
-    if (typeof inFile !== 'object' || inFile === null || Array.isArray(inFile))
-      return { ok: false, problems: [`${sources.file}: is not a JSON object`] }
-  }
-  return makeConfig([sources.flags, raw, inFile])
-}
 
-async function serve(
-  io: ProgramIo,
-  options: { readonly config: Config; readonly reread: () => ConfigResult },
-): Promise<ExitCode> {
-  const { config, reread } = options
-  const logging = createLog({ level: config.logLevel, destination: { write: io.err } })
-  let store: Store | undefined
-  let trace: Trace | undefined
-  try {
-    await ensurePrivateFolder(config.data)
-    await refuseHeadlessStore(join(config.data, 'store'))
-    store = await openLevelStore(join(config.data, 'store'))
-    trace =
-      config.traceWire === undefined ? undefined : openTrace(config.traceWire, { octets: config.traceOctets, now: Date.now })
-    const relay = await start({ config, store, trace, logging })
-    io.out(`parley-relay ready domain=${relay.domain} port=${relay.port} key=${relay.key}\n`)
-    const stopReloading = io.onSignal(['SIGHUP'], () => reload(relay, { reread, logging }))
-    await new Promise<void>((done) => io.onSignal(['SIGTERM', 'SIGINT'], () => done()))
-    stopReloading()
-    logging.log.info('draining')
-    await relay.close()
-    logging.log.info({ totals: logging.totals() }, 'drained')
-    return 0
-  } catch (error) {
-    const { message } = error as Error
-    io.err(
-      isMessagingError(error)
-        ? `parley-relay: ${error.code}: ${message}${adviceFor(error.code)}\n`
-        : `parley-relay: ${message}\n`,
+  make(program, 'check-config', 'shows with which settings it would run, and where each comes from; or all that is wrong').action(
+    (options: { json?: boolean }) => {
+      if (!commands.checkConfig(readConfig(from()), { ...io, json: options.json === true })) exit(2)
+    },
+  )
+  make(program, 'status', 'how the running relay is').action(on(commands.showStatus))
+  make(program, 'top', 'a live view of the running relay')
+    .option('--once', 'shows it once')
+    .option('--interval <time>', 'between two looks (default 2s)')
+    .action(
+      on(async (at, { once, interval }: { once?: boolean; interval?: string }) => {
+        const intervalMs = time(interval, '--interval') ?? 2000
+        const stopped = new Promise<void>((done) => io.onSignal(['SIGINT', 'SIGTERM'], () => done()))
+        await commands.showTop(at, { once: once === true, intervalMs, stopped })
+      }),
     )
-    return 1
-  } finally {
-    trace?.close()
-    await store?.close()
-  }
+  make(program, 'reload', 'what SIGHUP does, and says what changed').action(on(commands.reloadConfig))
+
+  const account = program.command('account').description('the accounts of this domain')
+  make(account, 'list', 'their addresses, a hundred at a time')
+    .option('--after <address>', 'goes on behind this one')
+    .option('--limit <count>', 'how many')
+    .action(
+      on((at, { after, limit }: { after?: string; limit?: string }) => commands.listAccounts(at, present({ after, limit }))),
+    )
+  make(account, 'show <address>', 'its devices and what waits for them').action(on(commands.showAccount))
+  make(account, 'remove <address>', 'deletes it with all its data, and ends its connections').action(on(commands.removeAccount))
+
+  const invite = program.command('invite').description('invitations, for registration "invite"')
+  make(invite, 'create', 'makes one; the token is shown this once')
+    .option('--expires <time>', 'how long it is good for (default 7d)')
+    .option('--uses <count>', 'how many accounts may be opened with it (default 1)')
+    .action(
+      on((at, { expires, uses }: { expires?: string; uses?: string }) =>
+        commands.createInvite(at, present({ lifetimeMs: time(expires, '--expires'), uses })),
+      ),
+    )
+  make(invite, 'list', 'those that may still be used').action(on(commands.listInvites))
+  make(invite, 'revoke <id>', 'ends one').action(on(commands.revokeInvite))
+
+  const block = program.command('block').description('addresses and domains from which nobody here takes anything')
+  make(block, 'list', 'shows them').action(on(commands.listBlocks))
+  make(block, 'add <name>', 'blocks an address or a domain').action(
+    on((at, name: string) => commands.changeBlocks(at, 'add', name)),
+  )
+  make(block, 'remove <name>', 'takes it off the list').action(
+    on((at, name: string) => commands.changeBlocks(at, 'remove', name)),
+  )
+
+  make(program, 'backup <folder>', 'copies the whole store into a new folder, also while the relay runs').action(
+    on(commands.makeBackup),
+  )
+  make(program, 'restore <folder>', 'puts a backup into a data folder without a store').action(on(commands.restoreBackup))
+  make(program, 'doctor', 'looks through the store and says what it would repair')
+    .option('--repair', 'repairs it; the relay must not run')
+    .action(
+      on(async (at, { repair }: { repair?: boolean }) => {
+        if (!(await commands.examine(at, { repair: repair === true }))) exit(1)
+      }),
+    )
+  return program
 }
 
-function start(parts: {
-  readonly config: Config
-  readonly store: Store
-  readonly trace: Trace | undefined
-  readonly logging: RelayLog
-}): Promise<Relay> {
-  const { config, store, trace, logging } = parts
-  const { domain, host, port, routes, registration, limits } = config
-  return createRelay({
-    domain,
-    host,
-    port,
-    routes,
-    registration,
-    limits,
-    store,
-    transport: { dial: dialWebSocket, listen: listenWebSocket, request: requestHttp },
-    clock: systemClock,
-    random: systemRandom,
-    telemetry: logging.telemetry,
-    ...(trace === undefined ? {} : { onWire: trace.onWire }),
-  })
-}
-
-function reload(relay: Relay, { reread, logging }: { readonly reread: () => ConfigResult; readonly logging: RelayLog }): void {
-  const result = reread()
-  if (!result.ok) {
-    logging.log.error({ problems: result.problems }, 'configuration not reloaded')
+async function run(io: ProgramIo, { from, exit }: { from(): Given; exit(code: ExitCode): void }): Promise<void> {
+  const config = readConfig(from())
+  if (config.ok) {
+    await serve(io, { config, configFile: from().file, reread: () => readConfig(from()) })
     return
   }
-  relay.setRoutes(result.config.routes)
-  logging.log.info({ routes: result.config.routes.length }, 'routes reloaded')
+  for (const problem of config.problems) io.err(`parley-relay: ${problem}\n`)
+  exit(2)
 }
 
-function adviceFor(code: string): string {
+function place(io: ProgramIo, { from, json }: { readonly from: Given; readonly json: boolean }): commands.CommandIo {
+  const data = readData(from)
+  if (data === undefined) throw new ProgramError('usage', 'which relay? --data FOLDER or --config FILE says so')
+  return { data, json, configFile: from.file, out: io.out, err: io.err }
+}
+
+function time(text: string | undefined, flag: string): number | undefined {
+  if (text === undefined) return undefined
+  const ms = readDuration(text)
+  if (ms === undefined || ms === 0) throw new ProgramError('usage', `${flag}: is a time such as 30s, 2h or 7d`)
+  return ms
+}
+
+function present<T extends object>(members: T): { [K in keyof T]?: Exclude<T[K], undefined> } {
+  return Object.fromEntries(Object.entries(members).filter(([, value]) => value !== undefined)) as never
+}
+
+function adviceFor(error: unknown): string {
+  const code = isMessagingError(error) ? error.code : ''
   if (code === 'ERR_CORE_STORE_LOCKED') return '; is another relay running on this folder?'
-  if (code === 'ERR_CORE_STORE_CORRUPT') return '; keep a copy of the folder before anything else'
+  if (code.endsWith('_STORE_CORRUPT')) return '; keep a copy of the folder before anything else, then see `parley-relay doctor`'
   if (code === 'ERR_CORE_LISTEN_FAILED') return '; is the port taken?'
   return ''
+}
+
+function codeFor(error: unknown): ExitCode {
+  if (error instanceof ProgramError)
+    return error.code === 'usage' ? 2 : error.code === 'not-running' ? 69 : error.code === 'running' ? 73 : 1
+  const code = isMessagingError(error) ? error.code : ''
+  if (code === 'ERR_CORE_STORE_LOCKED') return 73
+  if (code.endsWith('_STORE_CORRUPT')) return 65
+  return code.endsWith('_STORE_NEWER') || code === 'ERR_RELAY_DOMAIN_MISMATCH' ? 78 : 1
 }

@@ -1,7 +1,10 @@
 import { describe, expect, it } from 'vitest'
-import { type ConfigResult, fromEnvironment, isLoopback, makeConfig } from '../src/config.ts'
+import { type ConfigResult, isLoopback, makeConfig as join, type RawConfig } from '../src/config.ts'
+import { fromEnvironment } from '../src/sources.ts'
 
 const least = { domain: 'a.localhost', data: '/data' }
+
+const makeConfig = (raws: readonly RawConfig[]): ConfigResult => join(raws.map((raw, i) => ({ from: `source ${i}`, raw })))
 
 function configOf(result: ConfigResult) {
   if (!result.ok) throw new Error(result.problems.join('\n'))
@@ -19,7 +22,12 @@ describe('the configuration', () => {
       port: 0,
       routes: [],
       registration: 'open',
+      tls: undefined,
+      proxies: undefined,
+      adminListen: undefined,
       logLevel: 'info',
+      logAddresses: false,
+      diskFreeBytesMin: 64 * 1024 * 1024,
       traceWire: undefined,
       traceOctets: 48,
       limits: {},
@@ -31,15 +39,64 @@ describe('the configuration', () => {
   })
 
   it('takes flags before environment before file', () => {
-    const result = makeConfig([{ port: '1' }, { port: '2', host: '::1' }, { ...least, port: 3, host: 'x', logLevel: 'warn' }])
+    const result = makeConfig([
+      { port: '1' },
+      { port: '2', host: '::1' },
+      { ...least, port: 3, host: '127.0.0.2', logLevel: 'warn' },
+    ])
     expect(configOf(result)).toMatchObject({ port: 1, host: '::1', logLevel: 'warn' })
   })
 
   it('opens registration by itself only where nobody else can reach it', () => {
-    expect(configOf(makeConfig([{ ...least, host: '0.0.0.0' }])).registration).toBe('closed')
-    expect(configOf(makeConfig([{ ...least, host: '0.0.0.0', registration: 'open' }])).registration).toBe('open')
+    const outside = { ...least, host: '0.0.0.0', unsafePlainListen: true }
+    expect(configOf(makeConfig([outside])).registration).toBe('closed')
+    expect(configOf(makeConfig([{ ...outside, registration: 'open' }])).registration).toBe('open')
     expect(['localhost', '127.0.0.1', '127.1.2.3', '::1'].every(isLoopback)).toBe(true)
     expect(['0.0.0.0', '::', 'relay.example', '10.0.0.1'].some(isLoopback)).toBe(false)
+  })
+
+  it('does not let other machines in without TLS, unless a proxy has it or the operator insists', () => {
+    const outside = { ...least, host: '0.0.0.0' }
+    expect(problems(makeConfig([outside]))).toEqual([
+      expect.stringMatching(/^host: other machines would reach this relay without TLS/),
+    ])
+    const tls = { tlsCert: 'cert.pem', tlsKey: 'key.pem' }
+    expect(configOf(makeConfig([{ ...outside, ...tls }])).tls).toEqual({ cert: 'cert.pem', key: 'key.pem' })
+    const proxied = { trustedProxies: ['10.0.0.0/8', 'fd00::1'], proxyHeader: 'forwarded' }
+    expect(configOf(makeConfig([{ ...outside, ...proxied }])).proxies).toEqual({
+      networks: proxied.trustedProxies,
+      header: 'forwarded',
+    })
+    expect(makeConfig([{ ...outside, unsafePlainListen: 'true' }]).ok).toBe(true)
+    expect(problems(makeConfig([{ ...least, tlsCert: 'cert.pem' }]))).toEqual([
+      'tlsKey: is needed: certificate and key go together',
+    ])
+  })
+
+  it.each([
+    ['9464', { host: '127.0.0.1', port: 9464 }],
+    ['10.0.0.1:0', { host: '10.0.0.1', port: 0 }],
+    ['[::1]:9464', { host: '::1', port: 9464 }],
+  ])('serves the metrics on %s', (adminListen, at) => {
+    expect(configOf(makeConfig([{ ...least, adminListen }])).adminListen).toEqual(at)
+  })
+
+  it('says of every setting where it comes from, and of the limits only those that were given', () => {
+    const result = makeConfig([{ port: '1' }, { ...least, limits: { idleMs: 5, mailbox: { countMax: 7 } } }])
+    const origins = result.ok ? result.origins : []
+    expect(origins).toContainEqual({ name: 'port', value: 1, from: 'source 0' })
+    expect(origins).toContainEqual({ name: 'domain', value: 'a.localhost', from: 'source 1' })
+    expect(origins).toContainEqual({ name: 'registration', value: 'open', from: 'default' })
+    expect(origins.filter(({ name }) => name.startsWith('limits'))).toEqual([
+      { name: 'limits.mailbox.countMax', value: 7, from: 'source 1' },
+      { name: 'limits.idleMs', value: 5, from: 'source 1' },
+    ])
+  })
+
+  it('tells all that is wrong at once', () => {
+    expect(
+      problems(makeConfig([{ port: 'x', routes: ['b'], trustedProxies: ['10.0.0.0/99'], prot: 1, tlsKey: 'k' }])),
+    ).toHaveLength(7)
   })
 
   it('reads routes and names the one that is wrong', () => {
@@ -73,6 +130,11 @@ describe('the configuration', () => {
     [{ registration: 'sometimes' }],
     [{ limits: { idleMs: -1 } }],
     [{ logLevel: 'loud' }],
+    [{ logAddresses: 'yes' }],
+    [{ adminListen: 'here' }],
+    [{ adminListen: '127.0.0.1:99999' }],
+    [{ trustedProxies: ['proxy.example'] }],
+    [{ diskFreeBytesMin: '1 GiB' }],
   ])('refuses a value that cannot be: %j', (more) => {
     expect(problems(makeConfig([more, least]))).toHaveLength(1)
   })

@@ -133,3 +133,9 @@ function storeError(error: unknown): CoreError {
   }
   return new CoreError('ERR_CORE_STORE_FAILED', 'the store failed', { cause: error, retryable: true })
 }
+
+/** Puts a damaged LevelDB folder together from what can still be read of it. Something may be lost; keep a copy before. Node only. */
+export async function salvageLevelStore(folder: string): Promise<void> {
+  // classic-level has it, the type of `level` speaks for browsers too.
+  await attempt(() => (Level as unknown as { repair(folder: string): Promise<void> }).repair(folder))
+}

@@ -1,0 +1,260 @@
+/**
+ * The commands beside running: each asks the relay that runs on the data folder, and works on the store itself only when none does.
+ * @module
+ */
+import { join, resolve } from 'node:path'
+import { isMessagingError, type Json, type JsonObject, type StoreOp } from '@parley/core'
+import { writePrivateFile } from '@parley/platform/files'
+import { salvageLevelStore } from '@parley/platform/level'
+import { type Account, checkStore, type Invite, type StoreCheck } from '@parley/relay'
+import type { Config, ConfigResult, Origin } from './config.ts'
+import { askRelay } from './control/client.ts'
+import { controlPath } from './control/lines.ts'
+import { operations } from './operations.ts'
+import { ProgramError } from './program-error.ts'
+import type { Changes } from './reload.ts'
+import { moment, octets, pairs, table } from './show.ts'
+import type { Status } from './status.ts'
+import { type BackupNote, restore, restoredMark } from './store/backup.ts'
+import { openStoreAlone, withRelayAlone } from './store/offline.ts'
+import { readTls } from './tls.ts'
+import { drawTop, overdraw, viewOf } from './top.ts'
+
+/** Where a command works and writes. */
+export type CommandIo = {
+  readonly data: string
+  /** Whether it prints JSON. */
+  readonly json: boolean
+  readonly configFile: string | undefined
+  out(text: string): void
+  err(text: string): void
+}
+
+/** Asks the running relay, or does it on the store. */
+async function ask(io: CommandIo, name: string, given: JsonObject = {}): Promise<Json> {
+  const answer = await askRelay(controlPath(io.data), { do: name, with: given })
+  if (answer === undefined) {
+    const operation = operations[name]
+    if (operation === undefined) throw new ProgramError('not-running', `no relay runs on ${io.data}`)
+    return withRelayAlone(io.data, (parts) => operation({ ...parts, configFile: io.configFile }, given))
+  }
+  if (!answer.ok) throw new ProgramError('refused', answer.message)
+  return answer.value
+}
+
+function print(io: CommandIo, value: unknown, text: () => string): void {
+  io.out(io.json ? `${JSON.stringify(value)}\n` : text())
+}
+
+/** Prints what would run with where it comes from; answers whether it would. */
+export function checkConfig(result: ConfigResult, io: Pick<CommandIo, 'json' | 'out' | 'err'>): boolean {
+  const problems = result.ok ? problemsOutside(result.config) : result.problems
+  if (!result.ok || problems.length > 0) {
+    if (io.json) io.out(`${JSON.stringify({ ok: false, problems })}\n`)
+    else for (const problem of problems) io.err(`parley-relay: ${problem}\n`)
+    return false
+  }
+  const { origins } = result
+  if (io.json) io.out(`${JSON.stringify({ ok: true, settings: origins })}\n`)
+  else
+    io.out(
+      table(
+        ['setting', 'value', 'from'],
+        origins.map(({ name, value, from }) => [name, shown(value), from]),
+      ),
+    )
+  return true
+}
+
+function problemsOutside({ tls }: Config): readonly string[] {
+  if (tls === undefined) return []
+  try {
+    const { expiry } = readTls(tls)
+    return expiry < Date.now() ? [`tlsCert: ${tls.cert} ended on ${moment(expiry)}`] : []
+  } catch (error) {
+    return [(error as Error).message]
+  }
+}
+
+function shown(value: Origin['value']): string {
+  if (value === undefined || (Array.isArray(value) && value.length === 0)) return '-'
+  return Array.isArray(value) ? value.join(' ') : String(value)
+}
+
+export async function showStatus(io: CommandIo): Promise<void> {
+  const status = (await ask(io, 'status')) as unknown as Status
+  print(io, status, () => drawTop({ status, perSecond: {} }).split('\n\n').slice(0, 2).join('\n\n'))
+}
+
+export async function reloadConfig(io: CommandIo): Promise<void> {
+  const { changed, restart } = (await ask(io, 'reload')) as unknown as Changes
+  print(io, { changed, restart }, () =>
+    pairs([
+      ['changed', changed.join(' ') || 'nothing'],
+      ['needs a restart', restart.join(' ') || 'nothing'],
+    ]),
+  )
+}
+
+export async function listAccounts(io: CommandIo, given: { readonly after?: string; readonly limit?: string }): Promise<void> {
+  const addresses = (await ask(io, 'account.list', { ...given })) as readonly string[]
+  print(io, addresses, () => addresses.map((address) => `${address}\n`).join(''))
+}
+
+export async function showAccount(io: CommandIo, address: string): Promise<void> {
+  const account = (await ask(io, 'account.show', { address })) as unknown as Account
+  print(io, account, () => {
+    const rows = account.devices.map(({ id, status, online, mailbox }) => [
+      id,
+      status,
+      online ? 'online' : '-',
+      `${mailbox.count} stanzas, ${octets(mailbox.bytes)}`,
+    ])
+    const about = pairs([
+      ['address', account.address],
+      ['registered', moment(account.registered)],
+      ['card', `version ${account.version}`],
+      ['blocks', account.blocked.join(' ') || '-'],
+    ])
+    return `${about}\n${table(['device', 'status', 'now', 'waiting'], rows)}`
+  })
+}
+
+export async function removeAccount(io: CommandIo, address: string): Promise<void> {
+  print(io, await ask(io, 'account.remove', { address }), () => `removed ${address} with its data\n`)
+}
+
+export async function createInvite(
+  io: CommandIo,
+  given: { readonly lifetimeMs?: number; readonly uses?: string },
+): Promise<void> {
+  const invite = (await ask(io, 'invite.create', { ...given })) as unknown as Invite & { readonly token: string }
+  print(io, invite, () =>
+    pairs([
+      ['token', invite.token],
+      ['id', invite.id],
+      ['accounts', String(invite.uses)],
+      ['good until', moment(invite.expiry)],
+    ]),
+  )
+}
+
+export async function listInvites(io: CommandIo): Promise<void> {
+  const invites = (await ask(io, 'invite.list')) as unknown as readonly Invite[]
+  print(io, invites, () =>
+    table(
+      ['id', 'made', 'good until', 'accounts'],
+      invites.map(({ id, created, expiry, uses }) => [id, moment(created), moment(expiry), String(uses)]),
+    ),
+  )
+}
+
+export async function revokeInvite(io: CommandIo, id: string): Promise<void> {
+  print(io, await ask(io, 'invite.revoke', { id }), () => `revoked ${id}\n`)
+}
+
+export async function changeBlocks(io: CommandIo, what: 'add' | 'remove', name: string): Promise<void> {
+  print(io, await ask(io, `block.${what}`, { name }), () => `${what === 'add' ? 'blocked' : 'no longer blocked'} ${name}\n`)
+}
+
+export async function listBlocks(io: CommandIo): Promise<void> {
+  const names = (await ask(io, 'block.list')) as readonly string[]
+  print(io, names, () => names.map((name) => `${name}\n`).join(''))
+}
+
+export async function makeBackup(io: CommandIo, folder: string): Promise<void> {
+  // The relay may run in another folder.
+  const note = (await ask(io, 'backup', { folder: resolve(folder) })) as unknown as BackupNote
+  print(io, note, () => `backed up ${note.domain}: ${note.rows} rows, ${octets(note.bytes)}\n`)
+}
+
+export async function restoreBackup(io: CommandIo, folder: string): Promise<void> {
+  if ((await askRelay(controlPath(io.data), { do: 'status', with: {} })) !== undefined)
+    throw new ProgramError('running', `a relay runs on ${io.data}; stop it first`)
+  const note = await restore(folder, io.data)
+  print(io, note, () => `restored ${note.domain} as of ${note.made}: ${note.rows} rows, ${octets(note.bytes)}\n`)
+}
+
+/** Looks through the store; answers whether everything is as it should be, or was mended. */
+export async function examine(io: CommandIo, { repair }: { readonly repair: boolean }): Promise<boolean> {
+  const answer = await askRelay(controlPath(io.data), { do: 'doctor', with: {} })
+  if (answer !== undefined) {
+    if (repair) throw new ProgramError('running', `a relay runs on ${io.data}; stop it to repair the store`)
+    if (!answer.ok) throw new ProgramError('refused', answer.message)
+    return report(io, answer.value as unknown as StoreCheck)
+  }
+  if (repair) await salvage(io)
+  const store = await openStoreAlone(io.data)
+  try {
+    const found = await checkStore(store, { now: Date.now() })
+    const isGood = report(io, found)
+    if (isGood || !repair) return isGood
+    // What is dropped changes sums, so it is looked at once more.
+    for (let round = 0; round < 2; round++) {
+      const { findings } = await checkStore(store, { now: Date.now() })
+      const ops: readonly StoreOp[] = findings.flatMap((finding) => finding.repair?.ops ?? [])
+      if (ops.length > 0) await store.batch(ops, { durable: true })
+    }
+    io.out('repaired; what is left:\n')
+    return report(io, await checkStore(store, { now: Date.now() }))
+  } finally {
+    await store.close()
+  }
+}
+
+function report(io: CommandIo, { rows, accounts, stanzas, findings, more }: StoreCheck): boolean {
+  const summary = {
+    rows,
+    accounts,
+    stanzas,
+    more,
+    findings: findings.map(({ row, problem, repair }) => ({ row, problem, repair: repair?.says ?? null })),
+  }
+  print(io, summary, () => {
+    const lines = findings.map(({ row, problem, repair }) => `${row}: ${problem} [${repair?.says ?? 'only a backup helps'}]\n`)
+    const found = findings.length + more
+    return `${lines.join('')}${rows} rows, ${accounts} accounts, ${stanzas} stanzas: ${found === 0 ? 'all as it should be' : `${found} findings`}\n`
+  })
+  return findings.length === 0
+}
+
+// A store that cannot be opened is put together from the tables that can still be read; its positions may be old then.
+async function salvage(io: CommandIo): Promise<void> {
+  try {
+    await (await openStoreAlone(io.data)).close()
+  } catch (error) {
+    if (!isMessagingError(error) || error.code !== 'ERR_CORE_STORE_CORRUPT') throw error
+    await writePrivateFile(join(io.data, restoredMark), new Uint8Array(0))
+    await salvageLevelStore(join(io.data, 'store'))
+    io.out('the database was damaged; what can be read of it was put together anew\n')
+  }
+}
+
+/** Draws until `stopped`; once, with the rates of half a second, when asked. */
+export async function showTop(
+  io: CommandIo,
+  options: { readonly once: boolean; readonly intervalMs: number; readonly stopped: Promise<void> },
+): Promise<void> {
+  const look = async (): Promise<Status> => (await ask(io, 'status')) as unknown as Status
+  let ended = false
+  const stop = options.stopped.then(() => {
+    ended = true
+  })
+  const intervalMs = options.once ? Math.min(500, options.intervalMs) : options.intervalMs
+  let before = await look()
+  let at = performance.now()
+  do {
+    await Promise.race([pause(intervalMs), stop])
+    if (ended) return
+    const status = await look()
+    const now = performance.now()
+    const view = viewOf(before, status, (now - at) / 1000)
+    before = status
+    at = now
+    print(io, { ...view.status, perSecond: view.perSecond }, () => (options.once ? '' : overdraw) + drawTop(view))
+  } while (!options.once)
+}
+
+function pause(ms: number): Promise<void> {
+  return new Promise((done) => setTimeout(done, ms))
+}
