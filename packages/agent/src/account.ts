@@ -2,19 +2,24 @@
  * What an account asks of its own relay: to keep somebody's messages out, and to be closed for good.
  * @module
  */
-import type { JsonObject } from '@parley/core'
+import { type Address, domainOf, type JsonObject } from '@parley/core'
 import { importKey } from '@parley/jose'
+import { retire } from '@parley/session'
 import { signAccountRemoval } from '@parley/stream'
+import type { Commit } from './commit.ts'
 import { AgentError } from './errors.ts'
 import { abortable } from './retry.ts'
 import type { Self } from './self.ts'
-import type { State } from './state.ts'
+import type { State, Tx } from './state.ts'
 
 type Cancel = { readonly signal?: AbortSignal }
 
 /** The calls of an agent that are about its account on its relay. */
 export interface Account {
-  /** From now on the relay takes nothing for this account from the address or domain; its sender is told so. */
+  /**
+   * From now on the relay takes nothing for this account from the address or domain; its sender is told so. What is sent there
+   * afterwards all the same is under a new session key.
+   */
   block(from: string, options?: Cancel): Promise<void>
   unblock(from: string, options?: Cancel): Promise<void>
   /** Addresses and domains that are blocked, as the relay has them. */
@@ -26,15 +31,19 @@ export interface Account {
 export function createAccountCalls(parts: {
   readonly self: Self
   readonly state: State
+  readonly commit: Commit
   request(what: string, value: JsonObject): Promise<JsonObject>
   /** Whether the relay has ended the connection because the account is gone. */
   isRemoved(): boolean
 }): Account {
-  const { self, state, request } = parts
+  const { self, state, commit, request } = parts
   const name = (from: string): string => (from.startsWith('im:') ? from.slice(3) : from).toLowerCase()
 
   return {
-    block: (from, { signal } = {}) => abortable(request('block', { from: name(from) }), signal).then(() => undefined),
+    async block(from, { signal } = {}) {
+      const done = request('block', { from: name(from) }).then(() => commit((tx) => retireSessions(tx, name(from))))
+      await abortable(done, signal)
+    },
     unblock: (from, { signal } = {}) => abortable(request('unblock', { from: name(from) }), signal).then(() => undefined),
     async blocked({ signal } = {}) {
       const { blocked } = await abortable(request('blocklist', {}), signal)
@@ -53,5 +62,13 @@ export function createAccountCalls(parts: {
       })
       await abortable(done, signal)
     },
+  }
+}
+
+// The session keys in use stand under their peer's address.
+function retireSessions(tx: Tx, from: string): void {
+  for (const [key, session] of tx.rows('own')) {
+    const { conversation } = session
+    if (key === conversation && (key === from || domainOf(key as Address) === from)) tx.put('own', key, retire(session, tx.now))
   }
 }

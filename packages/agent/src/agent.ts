@@ -18,11 +18,11 @@ import {
 } from '@parley/core'
 import { createRegistry, type Outgoing, type Protocol, type RunOutput } from '@parley/kernel'
 import { receipts } from '@parley/protocols/receipts'
+import type { Welcome } from '@parley/stream'
 import { type Account, createAccountCalls } from './account.ts'
 import { createCalls, withBuiltIn } from './built-in.ts'
 import { createCommitter } from './commit.ts'
 import { type ConnectionStatus, createConnection } from './connection.ts'
-import { renumber } from './counters.ts'
 import { createDelivery } from './delivery.ts'
 import { createDevices, type Devices } from './devices.ts'
 import { createDialBack } from './dial-back.ts'
@@ -35,10 +35,12 @@ import { createInbox, type Inbox } from './inbox.ts'
 import { createKeyring } from './keyring.ts'
 import { type AgentLimits, agentLimits, checkLimits } from './limits.ts'
 import { type LockedMessage, listLocked } from './locked.ts'
+import { noteWelcome, whenConnected } from './login.ts'
 import type { OutboxOptions } from './outbox.ts'
 import { createPeople, type People, readAddress } from './people.ts'
-import { newInc, stateKey } from './profile.ts'
+import { stateKey } from './profile.ts'
 import { createReports } from './reports.ts'
+import { within } from './retry.ts'
 import { createRuns, type Run, type StartOptions } from './runs.ts'
 import { createSelf } from './self.ts'
 import { send } from './send.ts'
@@ -271,6 +273,7 @@ export async function createAgent(options: AgentOptions): Promise<Agent> {
   const account = createAccountCalls({
     self,
     state,
+    commit,
     request: (what, value) => connection.request(what, value),
     isRemoved: () => connection.status.reason === 'account-removed',
   })
@@ -292,30 +295,9 @@ export async function createAgent(options: AgentOptions): Promise<Agent> {
     })
   }
 
-  async function ready(
-    welcome: { readonly epoch: string; readonly position: number; readonly time: number; readonly cloned: boolean },
-    relayKey: string,
-  ): Promise<void> {
+  async function ready(welcome: Welcome, relayKey: string): Promise<void> {
     time.confirm(welcome.time)
-    await commit((tx) => {
-      const { invite: _spent, ...profile } = self.profile()
-      const mark = tx.get('position', 'relay') ?? { epoch: welcome.epoch, n: 0 }
-      // The relay saw more than this store remembers: it is an old copy, whose numbers were used already.
-      const isOld = mark.epoch === welcome.epoch && welcome.position > mark.n
-      if (isOld) renumber(tx)
-      if (welcome.cloned) tx.after(() => report('device-cloned', self.address))
-      const statement =
-        profile.statement === undefined
-          ? {}
-          : { statement: profile.registered ? profile.statement : { ...profile.statement, published: true } }
-      tx.put('self', 'profile', {
-        ...profile,
-        ...statement,
-        relayKey,
-        registered: true,
-        ...(isOld ? { inc: newInc(random) } : {}),
-      })
-    })
+    await commit((tx) => noteWelcome(tx, { welcome, relayKey }, { self, random, report }))
     publishStatement()
     directory.want(self.address)
     directory.resume()
@@ -338,32 +320,10 @@ export async function createAgent(options: AgentOptions): Promise<Agent> {
   void due.run()
   delivery.wake()
 
-  function connected(signal: AbortSignal | undefined): Promise<void> {
-    return new Promise((resolve, reject) => {
-      signal?.throwIfAborted()
-      const end = (then: () => void): void => {
-        stop()
-        signal?.removeEventListener('abort', abort)
-        then()
-      }
-      const abort = (): void => end(() => reject(signal?.reason))
-      const look = (): void => {
-        const { state: at, reason, retryable } = connection.status
-        if (at === 'ready') end(resolve)
-        // A device that no card names yet is refused until an admin device lets it in: that is worth waiting for.
-        else if (at !== 'connecting' && !retryable && (at === 'stopped' || self.pin() !== undefined))
-          end(() => reject(refused(reason)))
-      }
-      const stop = watch(look)
-      signal?.addEventListener('abort', abort, { once: true })
-      look()
-    })
-  }
-
   async function close(): Promise<void> {
     const error = new AgentError('ERR_AGENT_CLOSED', 'the agent is closed')
     // A handler that never ends must not keep the process: its message is handed over again.
-    await within(inbox.stop(), limits.handlersMsMax)
+    await within(inbox.stop(), { clock, ms: limits.handlersMsMax })
     inbox.close()
     directory.close()
     await delivery.close()
@@ -373,16 +333,6 @@ export async function createAgent(options: AgentOptions): Promise<Agent> {
     sentBook.close(error)
     runs.close(error)
     await store.close()
-  }
-
-  function within(work: Promise<void>, ms: number): Promise<void> {
-    return new Promise((done) => {
-      const cancel = clock.at(clock.monotonic() + ms, done)
-      void work.then(() => {
-        cancel()
-        done()
-      })
-    })
   }
 
   const agent: Agent = {
@@ -420,7 +370,7 @@ export async function createAgent(options: AgentOptions): Promise<Agent> {
     parked: inbox.parked,
     retry: inbox.retry,
     watch,
-    connected: ({ signal } = {}) => connected(signal),
+    connected: ({ signal } = {}) => whenConnected({ self, connection, watch }, signal),
     ...people,
     locked: () => listLocked(state, { moment: time.read(), nextFetch: directory.nextTry }),
     ...devices,
@@ -433,8 +383,4 @@ export async function createAgent(options: AgentOptions): Promise<Agent> {
     [Symbol.asyncDispose]: () => agent.close(),
   }
   return agent
-}
-
-function refused(reason = 'closed'): AgentError {
-  return new AgentError('ERR_AGENT_NOT_CONNECTED', `the relay does not let this device in: ${reason}`, { reason })
 }

@@ -3,7 +3,7 @@
  * for what may take long, until the caller has had enough.
  * @module
  */
-import type { Random } from '@parley/core'
+import type { Clock, Random } from '@parley/core'
 
 export interface Backoff {
   /** Milliseconds to wait before the next try. */
@@ -35,5 +35,16 @@ export function abortable<T>(work: Promise<T>, signal: AbortSignal | undefined):
     if (signal.aborted) abort()
     signal.addEventListener('abort', abort, { once: true })
     work.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort))
+  })
+}
+
+/** Resolves when `work` ends, or after so many milliseconds; the work itself goes on. */
+export function within(work: Promise<void>, { clock, ms }: { readonly clock: Clock; readonly ms: number }): Promise<void> {
+  return new Promise((done) => {
+    const cancel = clock.at(clock.monotonic() + ms, done)
+    void work.then(() => {
+      cancel()
+      done()
+    })
   })
 }

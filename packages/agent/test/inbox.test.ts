@@ -1,3 +1,4 @@
+import { getEventListeners } from 'node:events'
 import { type Address, type DeviceId, utf8 } from '@parley/core'
 import { createSimDisk, createSimRandom } from '@parley/core/sim'
 import { chat } from '@parley/protocols/chat'
@@ -303,5 +304,15 @@ describe('handle', () => {
     )
     expect(most).toBe(2)
     expect(left()).toEqual([])
+  })
+
+  it('listens to its signal once, however many it works on', async () => {
+    const controller = new AbortController()
+    const handling = inbox.handle(chat.text, () => {}, { concurrency: 64, signal: controller.signal })
+    await rest()
+    expect(getEventListeners(controller.signal, 'abort')).toHaveLength(1)
+    controller.abort()
+    await handling
+    expect(getEventListeners(controller.signal, 'abort')).toHaveLength(0)
   })
 })
