@@ -89,6 +89,7 @@ export async function createRelay(options: RelayOptions): Promise<Relay> {
   const { domain, store, transport, clock, random, telemetry = silent, routes = [], onWire } = options
   const limits: RelayLimits = { ...relayLimits, ...options.limits }
   const signer = await openRelayKey({ store, domain, random })
+  const sessions = createSessions()
   const mailbox = await createMailbox({
     store,
     random,
@@ -96,6 +97,7 @@ export async function createRelay(options: RelayOptions): Promise<Relay> {
     telemetry,
     limits: limits.mailbox,
     restored: options.restored ?? false,
+    give: (reader, item, after) => sessions.reading(reader)?.give(item, after) ?? false,
   })
   const inTurn = createSerial()
   const invites = createInvites({ store, clock, random, inTurn, invitesMax: limits.invitesMax })
@@ -117,7 +119,6 @@ export async function createRelay(options: RelayOptions): Promise<Relay> {
   }
   let registration: RegistrationMode = options.registration ?? 'closed'
   const keys = createKeysOfDomains({ transport, clock, limits })
-  const sessions = createSessions()
   const running = new Set<Promise<unknown>>()
   const open = new Set<DeviceSession | PeerSession>()
   const proven = new Map<Domain, PeerSession>()
