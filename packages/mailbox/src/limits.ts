@@ -35,7 +35,7 @@ export const mailboxLimits: MailboxLimits = {
   recentBytesMax: 16 * 1024 * 1024,
   logsMax: 20_000,
   duplicatesMax: 8192,
-  skipHoldMs: 100,
+  skipHoldMs: 250,
   heldBytesMax: 16 * 1024 * 1024,
   expiryStepMs: 60_000,
 }
