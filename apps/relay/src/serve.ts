@@ -135,7 +135,7 @@ async function start(io: ServeIo, options: ServeOptions, closers: (() => unknown
     }
     const changes = changesBetween(current.origins, next.origins)
     current = next
-    relay.setRoutes(next.config.routes)
+    relay.setFederation({ routes: next.config.routes })
     relay.setRegistration(next.config.registration)
     logging.set({ level: next.config.logLevel, logAddresses: next.config.logAddresses })
     logging.log.info(changes, 'configuration reloaded')

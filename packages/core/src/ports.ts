@@ -96,6 +96,8 @@ export type DialOptions = {
   readonly subprotocols: readonly string[]
   readonly frameBytesMax: number
   readonly timeoutMs: number
+  /** Asked for each address the host name resolves to; `false` refuses it. Absent, every address will do. */
+  allowAddress?(address: string): boolean
   readonly signal?: AbortSignal
 }
 

@@ -13,13 +13,17 @@ export type DomainKeys = {
   readonly domain: Domain
   /** Ed25519 public keys in force, the preferred one first. */
   readonly keys: readonly Jwk[]
+  /** `wss://…`: where the domain's relay listens for other relays and devices; absent where that is the domain itself. */
+  readonly relay?: string
 }
 
 const domainKeysMax = 8
+const relayUrl = /^wss:\/\/[a-z0-9.\-[\]:]{1,255}(?:\/[!-~]{0,255})?$/i
 
 export function encodeDomainKeys(document: DomainKeys): Uint8Array {
   const keys = document.keys.map((key) => ({ ...publicJwk(key), kid: thumbprint(key) }))
-  return utf8(JSON.stringify({ domain: document.domain, keys }))
+  const { domain, relay } = document
+  return utf8(JSON.stringify({ domain, keys, ...(relay === undefined ? {} : { relay }) }))
 }
 
 export function readDomainKeys(octets: Uint8Array): Result<DomainKeys, 'domain-keys-malformed'> {
@@ -27,6 +31,9 @@ export function readDomainKeys(octets: Uint8Array): Result<DomainKeys, 'domain-k
   if (!result.ok) return { ok: false, code: 'domain-keys-malformed' }
   const domain = typeof result.value['domain'] === 'string' ? toDomain(result.value['domain']) : undefined
   const list = result.value['keys']
+  const { relay } = result.value
+  if (relay !== undefined && (typeof relay !== 'string' || !relayUrl.test(relay)))
+    return { ok: false, code: 'domain-keys-malformed' }
   if (domain === undefined || !Array.isArray(list) || list.length === 0 || list.length > domainKeysMax) {
     return { ok: false, code: 'domain-keys-malformed' }
   }
@@ -36,5 +43,6 @@ export function readDomainKeys(octets: Uint8Array): Result<DomainKeys, 'domain-k
     const key = isJsonObject(entry) ? publicOkp(entry, 'Ed25519') : undefined
     if (key !== undefined) keys.push(key)
   }
-  return keys.length === 0 ? { ok: false, code: 'domain-keys-malformed' } : { ok: true, domain, keys }
+  if (keys.length === 0) return { ok: false, code: 'domain-keys-malformed' }
+  return { ok: true, domain, keys, ...(relay === undefined ? {} : { relay }) }
 }

@@ -23,9 +23,8 @@ import {
   readerIn,
   schemaVersion,
 } from './record.ts'
-import { createAckJob, createTurn, type Job } from './turn.ts'
+import { type AppendJob, createTurn, type Job } from './turn.ts'
 import { createTurns, type Turns } from './turns.ts'
-import { createWaiting, makeAppend } from './waiting.ts'
 
 export type MailboxOptions = {
   readonly store: Store
@@ -35,11 +34,6 @@ export type MailboxOptions = {
   readonly telemetry?: Telemetry
   /** Set at the first start on a restored store: positions of the old epoch mean nothing any more. */
   readonly restored?: boolean
-  /**
-   * Gives a stanza to a reader who is there, before it is stored; false when it is not there, has no room, or its connection did
-   * not carry everything up to `after`. What the reader acknowledges soon is then not written (`skipHoldMs`).
-   */
-  readonly give?: (reader: string, item: MailboxItem, after: number) => boolean
 }
 
 /** For whom a stanza is stored, and the octets only that reader gets. */
@@ -54,8 +48,6 @@ export type MailboxContent = {
   /** Both together suppress a repeated append while it is remembered. `origin` must be authenticated. */
   readonly origin?: string
   readonly id?: string
-  /** It may be given to readers who are there before it is stored. */
-  readonly isEarly?: boolean
 }
 
 export type MailboxPosition = { readonly reader: string; readonly n: number }
@@ -75,10 +67,7 @@ export type AckOutcome = 'done' | 'other-epoch' | 'beyond'
 export interface Mailbox {
   /** 64 random bits, new when the store is created or restored. */
   readonly epoch: string
-  /**
-   * Resolves when every reader has the stanza in its log, durable, or has acknowledged it; or rejects, and it is in no log
-   * (`ERR_MAILBOX_FULL`, `ERR_MAILBOX_STORE_FAILED`).
-   */
+  /** Resolves when the stanza is durable in every log, or rejects and is in none (`ERR_MAILBOX_FULL`, `ERR_MAILBOX_STORE_FAILED`). */
   append(entries: readonly MailboxEntry[], content: MailboxContent): Promise<readonly MailboxPosition[]>
   /** Stanzas behind `after` in order: at least one if there is any, then as many as the limits allow. */
   read(reader: string, after: number, limits: ReadLimits): Promise<readonly MailboxItem[]>
@@ -90,6 +79,8 @@ export interface Mailbox {
   drop(reader: string): Promise<void>
   /** Sums of one reader, or of all. */
   stats(reader?: string): Promise<{ readonly count: number; readonly bytes: number }>
+  /** Readers whose names begin so and who have something waiting. */
+  readers(prefix: string): Promise<readonly string[]>
   /** The highest position issued and the highest acknowledged. */
   position(reader: string): Promise<{ readonly issued: number; readonly acked: number }>
   /** Writes what waits. The store stays open: it is the caller's. */
@@ -103,16 +94,7 @@ export async function createMailbox(options: MailboxOptions): Promise<Mailbox> {
   const epoch = await openEpoch(options)
   const logs = createLogs({ store, logsMax: limits.logsMax })
   const recent = createRecent({ bytesMax: limits.recentBytesMax })
-  const waiting = createWaiting({
-    logs,
-    clock,
-    limits,
-    telemetry,
-    give: options.give,
-    push: (job) => turns.push(job),
-    reserve: ({ reader }) => turns.push({ kind: 'reserve', reader }),
-  })
-  const turn = createTurn({ store, random, limits, logs, recent, waiting, clock, telemetry })
+  const turn = createTurn({ store, random, clock, limits, logs, recent, telemetry })
   const turns: Turns<Job> = createTurns<Job>((jobs) => turn(jobs, turns.again))
   const seen = new Map<string, Promise<readonly MailboxPosition[]>>()
   let closed = false
@@ -158,21 +140,6 @@ export async function createMailbox(options: MailboxOptions): Promise<Mailbox> {
     return submit<number>((settle) => ({ kind: 'remove', reader, positions, ...settle }))
   }
 
-  function acknowledge(log: Log, upTo: number): Promise<AckOutcome> {
-    if (!(upTo <= log.issued)) return Promise.resolve('beyond')
-    if (upTo <= log.acked || waiting.handled(log, upTo)) return done
-    const before = log.deletion
-    if (before !== undefined) {
-      before.upTo = Math.max(before.upTo, upTo)
-      return before.promise
-    }
-    if (closed) return Promise.reject(new MailboxError('ERR_MAILBOX_CLOSED', 'the mailbox is closed'))
-    const job = createAckJob(log.reader, upTo)
-    log.deletion = job
-    turns.push(job)
-    return job.promise
-  }
-
   return {
     epoch,
     append(entries, content) {
@@ -188,16 +155,12 @@ export async function createMailbox(options: MailboxOptions): Promise<Mailbox> {
         telemetry.count('mailbox.duplicate')
         return before
       }
-      if (closed) return Promise.reject(new MailboxError('ERR_MAILBOX_CLOSED', 'the mailbox is closed'))
-      const appended = new Promise<readonly MailboxPosition[]>((resolve, reject) => {
-        const fail = (error: unknown): void => {
-          if (duplicateKey !== undefined) seen.delete(duplicateKey)
-          reject(error)
-        }
-        waiting.enter(makeAppend(entries, content, { resolve, reject: fail }))
-      })
+      const appended = submit<readonly MailboxPosition[]>(
+        (settle): AppendJob => ({ kind: 'append', entries, content, ...settle }),
+      )
       if (duplicateKey !== undefined) {
         seen.set(duplicateKey, appended)
+        appended.catch(() => seen.delete(duplicateKey))
         for (const oldest of seen.keys()) {
           if (seen.size <= limits.duplicatesMax) break
           seen.delete(oldest)
@@ -227,10 +190,12 @@ export async function createMailbox(options: MailboxOptions): Promise<Mailbox> {
       for (const item of inMemory) if (!take(item)) return items
       return items
     },
-    ack(reader, ackEpoch, upTo) {
-      if (ackEpoch !== epoch) return Promise.resolve('other-epoch')
-      const log = logs.get(reader)
-      return log === undefined ? loadLog(reader).then((loaded) => acknowledge(loaded, upTo)) : acknowledge(log, upTo)
+    async ack(reader, ackEpoch, upTo) {
+      if (ackEpoch !== epoch) return 'other-epoch'
+      const log = await loadLog(reader)
+      if (!(upTo <= log.durable)) return 'beyond'
+      if (upTo <= log.acked) return 'done'
+      return submit<AckOutcome>((settle) => ({ kind: 'ack', reader, upTo, ...settle }))
     },
     async expire(now, onExpired) {
       const step = Math.floor(now / limits.expiryStepMs)
@@ -241,11 +206,7 @@ export async function createMailbox(options: MailboxOptions): Promise<Mailbox> {
       if (due.length > 0) await submit<void>((settle) => ({ kind: 'unmark', keys: due, ...settle }))
       return count
     },
-    drop(reader) {
-      // What was given and not stored goes with the rest.
-      waiting.flush()
-      return submit<void>((settle) => ({ kind: 'drop', reader, ...settle }))
-    },
+    drop: (reader) => submit<void>((settle) => ({ kind: 'drop', reader, ...settle })),
     async stats(reader) {
       if (reader !== undefined) {
         const { count, bytes } = await loadLog(reader)
@@ -260,19 +221,22 @@ export async function createMailbox(options: MailboxOptions): Promise<Mailbox> {
       }
       return { count, bytes }
     },
+    async readers(prefix) {
+      const found: string[] = []
+      for await (const [key, value] of store.iterate({ gte: logPrefix + prefix, lt: `${logPrefix}${prefix}~` }))
+        if ((decodeLog(value)?.count ?? 0) > 0) found.push(key.slice(logPrefix.length))
+      return found
+    },
     async position(reader) {
       const { issued, acked } = await loadLog(reader)
       return { issued, acked }
     },
     async close() {
       closed = true
-      waiting.flush()
       await turns.idle()
     },
   }
 }
-
-const done: Promise<AckOutcome> = Promise.resolve('done')
 
 const readerName = /^[!-}]{1,512}$/
 

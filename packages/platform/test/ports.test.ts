@@ -94,11 +94,45 @@ describe('the WebSocket and HTTP transport', () => {
     expect([1006, 1009]).toContain(code)
   })
 
-  it('refuses an address that the caller does not allow', async () => {
-    const options = { bytesMax: 10, timeoutMs: 1000, allowAddress: () => false }
-    await expect(requestHttp('http://127.0.0.1:1/', options)).rejects.toMatchObject({ code: 'ERR_CORE_REQUEST_FAILED' })
-    await expect(requestHttp('http://localhost:1/', options)).rejects.toMatchObject({ code: 'ERR_CORE_REQUEST_FAILED' })
-  })
+  it.each(['127.0.0.1', 'localhost'])(
+    'asks about the addresses of %s before it knocks there, and takes no for an answer',
+    async (host) => {
+      let knocks = 0
+      const listener = await listenWebSocket({
+        port: 0,
+        subprotocols: ['x'],
+        frameBytesMax: 10,
+        onConnection: () => knocks++,
+        onRequest: async () => {
+          knocks++
+          return { status: 200, body: new Uint8Array(0) }
+        },
+      })
+      const asked: string[] = []
+      const refuse = (address: string): boolean => {
+        asked.push(address)
+        return false
+      }
+      const request = { bytesMax: 10, timeoutMs: 1000 }
+      const dial = { subprotocols: ['x'], frameBytesMax: 10, timeoutMs: 1000 }
+      const at = `${host}:${listener.port}`
+      await expect(requestHttp(`http://${at}/`, { ...request, allowAddress: refuse })).rejects.toMatchObject({
+        code: 'ERR_CORE_REQUEST_FAILED',
+      })
+      await expect(dialWebSocket(`ws://${at}/`, { ...dial, allowAddress: refuse })).rejects.toMatchObject({
+        code: 'ERR_CORE_DIAL_FAILED',
+      })
+      expect(asked.length).toBeGreaterThanOrEqual(2)
+      expect(knocks).toBe(0)
+      const onlyV4 = (address: string): boolean => address === '127.0.0.1'
+      await requestHttp(`http://${at}/`, { ...request, allowAddress: onlyV4 })
+      const connection = await dialWebSocket(`ws://${at}/`, { ...dial, allowAddress: onlyV4 })
+      expect(knocks).toBe(2)
+      connection.start({ onFrame() {}, onClose() {} })
+      connection.close(1000, '')
+      await listener.close()
+    },
+  )
 
   it('refuses a handshake without a common subprotocol', async () => {
     const listener = await listenWebSocket({ port: 0, subprotocols: ['x'], frameBytesMax: 10, onConnection() {} })

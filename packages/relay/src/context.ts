@@ -5,6 +5,7 @@
 import type { Address, Clock, DeviceId, Domain, Random, Telemetry } from '@parley/core'
 import type { Key } from '@parley/jose'
 import type { Mailbox } from '@parley/mailbox'
+import type { Succession } from '@parley/stream'
 import type { Blocklist } from './blocklist.ts'
 import type { Directory } from './directory.ts'
 import type { Gate } from './gate.ts'
@@ -13,7 +14,10 @@ import type { OnWire } from './link.ts'
 
 export type RelayContext = {
   readonly domain: Domain
+  /** The relay's key in force; it may change while the relay runs. */
   readonly signer: Key
+  /** How earlier keys led to it. */
+  readonly keyChain: readonly Succession[]
   readonly clock: Clock
   readonly random: Random
   readonly telemetry: Telemetry

@@ -5,6 +5,7 @@
  */
 import type { Address, Clock, Telemetry } from '@parley/core'
 import type { RelayLimits } from './limits.ts'
+import { networkOf } from './network-address.ts'
 import { createMeters } from './rate.ts'
 
 export interface Gate {
@@ -100,20 +101,4 @@ export function createGate(options: {
       return refused('requestsPerPeerPerSecond', requests.take(networkOf(peer), 1, { rate, now: clock.monotonic() }))
     },
   }
-}
-
-/** The network that a peer's address counts for. */
-export function networkOf(peer: string): string {
-  const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(peer)
-  if (mapped !== null) return mapped[1] as string
-  if (!peer.includes(':')) return peer
-  const [head = '', tail] = (peer.split('%')[0] as string).split('::')
-  const before = head === '' ? [] : head.split(':')
-  const behind = tail === undefined || tail === '' ? [] : tail.split(':')
-  const zeros = tail === undefined ? 0 : Math.max(0, 8 - before.length - behind.length)
-  const groups = [...before, ...Array.from({ length: zeros }, () => '0'), ...behind]
-  return `${groups
-    .slice(0, 4)
-    .map((group) => Number.parseInt(group, 16).toString(16))
-    .join(':')}::/64`
 }

@@ -77,6 +77,18 @@ export type RelayLimits = {
   readonly keysLifetimeMs: number
   /** A failure to fetch the keys of another domain is remembered so long. */
   readonly keysFailureMs: number
+  /** A failure to find a domain that no route leads to is remembered so long. */
+  readonly discoveryFailureMs: number
+  /** Documents of other domains that are being fetched at once. */
+  readonly keysFetchesMax: number
+  /** Other domains known at once. */
+  readonly peersMax: number
+  /** A connection to a domain without a route, on which nothing was said for so long, is closed. */
+  readonly peerIdleMs: number
+  /** What waits for a domain that was never reached since the start is given up after this, as if there were no such domain. */
+  readonly undiscoveredMs: number
+  /** How long a stanza may wait for another relay. */
+  readonly queueMsMax: number
   /** The document with the keys of another domain. */
   readonly keysBytesMax: number
   /** Between two searches for what has expired. */
@@ -127,6 +139,12 @@ export const relayLimits: RelayLimits = {
   dialTimeoutMs: 10_000,
   keysLifetimeMs: 300_000,
   keysFailureMs: 2_000,
+  discoveryFailureMs: 60_000,
+  keysFetchesMax: 64,
+  peersMax: 10_000,
+  peerIdleMs: 300_000,
+  undiscoveredMs: 600_000,
+  queueMsMax: 5 * 86_400_000,
   keysBytesMax: 16 * 1024,
   expiryIntervalMs: 60_000,
   cardsInMemoryMax: 10_000,

@@ -4,19 +4,13 @@
  * @module
  */
 import type { Connection, Domain } from '@parley/core'
-import {
-  createS2sAcceptor,
-  type S2sAcceptorEvent,
-  type S2sAcceptorOutput,
-  type Settlement,
-  type StreamCode,
-} from '@parley/stream'
+import { createS2sAcceptor, type S2sAcceptorEvent, type S2sAcceptorOutput, type StreamCode } from '@parley/stream'
 import type { RelayContext } from './context.ts'
 import type { KeysOfDomains } from './domain-keys.ts'
 import { createLink } from './link.ts'
 import type { Requests } from './requests.ts'
-import { createLane, type Lane, type Router } from './router.ts'
-import type { Route } from './routes.ts'
+import type { Lane, Router } from './router.ts'
+import type { Way } from './routes.ts'
 
 export type PeerSession = {
   readonly heard: number
@@ -30,7 +24,7 @@ export type PeerSessionParts = {
   readonly router: Router
   readonly requests: Requests
   readonly keys: KeysOfDomains
-  routeTo(domain: Domain): Route | undefined
+  wayTo(domain: Domain): Way | undefined
   track(work: Promise<unknown>): void
   /** It has proved its domain; an older connection of the same domain ends now. */
   onProven(session: PeerSession, domain: Domain): void
@@ -39,7 +33,7 @@ export type PeerSessionParts = {
 
 export function createPeerSession(context: RelayContext, parts: PeerSessionParts): PeerSession {
   const { clock, limits, telemetry } = context
-  const { router, requests, keys, routeTo, track, onProven, onEnd } = parts
+  const { router, requests, keys, wayTo, track, onProven, onEnd } = parts
   const acceptor = createS2sAcceptor({
     domain: context.domain,
     signer: context.signer,
@@ -58,7 +52,7 @@ export function createPeerSession(context: RelayContext, parts: PeerSessionParts
     },
     onDrain() {},
   })
-  const lane: Lane = createLane()
+  const lane: Lane = { tail: Promise.resolve() }
   let proven: Domain | undefined
   let isFlushing = false
 
@@ -68,7 +62,7 @@ export function createPeerSession(context: RelayContext, parts: PeerSessionParts
   }
 
   function on(event: S2sAcceptorEvent): void {
-    if (event.kind === 'stanza') onStanza(event)
+    if (event.kind === 'stanza') run(onStanza(event))
     else if (event.kind === 'request') run(onRequest(event))
     else if (event.kind === 'claimed') run(onClaimed(event))
     else {
@@ -78,22 +72,22 @@ export function createPeerSession(context: RelayContext, parts: PeerSessionParts
   }
 
   function run(work: Promise<void>): void {
-    track(work.catch(failed))
-  }
-
-  function failed(): void {
-    telemetry.count('relay.peer_session.failed')
-    apply(acceptor.end('internal'))
+    track(
+      work.catch(() => {
+        telemetry.count('relay.peer_session.failed')
+        apply(acceptor.end('internal'))
+      }),
+    )
   }
 
   async function onClaimed({ initiating, thumbprint }: Extract<S2sAcceptorEvent, { kind: 'claimed' }>): Promise<void> {
-    const route = routeTo(initiating)
-    if (route === undefined) return void apply(acceptor.end('domain-unknown'))
-    let known = await keys.find(route)
+    const way = wayTo(initiating)
+    if (way === undefined) return void apply(acceptor.end('domain-unknown'))
+    let known = await keys.find(way)
     // The key may be newer than what is remembered.
-    if (known !== undefined && !known.has(thumbprint)) known = await keys.find(route, { fresh: true })
+    if (known !== undefined && !known.keys.has(thumbprint)) known = await keys.find(way, { fresh: true })
     if (known === undefined) return void apply(acceptor.end('keys-unavailable'))
-    if (!known.has(thumbprint)) return void apply(acceptor.end('proof-refused'))
+    if (!known.keys.has(thumbprint)) return void apply(acceptor.end('proof-refused'))
     apply(acceptor.admit(clock.now()))
     if (acceptor.state !== 'ready') return
     cancelTimeout()
@@ -103,14 +97,9 @@ export function createPeerSession(context: RelayContext, parts: PeerSessionParts
     onProven(session, initiating)
   }
 
-  function onStanza({ n, stanza }: Extract<S2sAcceptorEvent, { kind: 'stanza' }>): void {
+  async function onStanza({ n, stanza }: Extract<S2sAcceptorEvent, { kind: 'stanza' }>): Promise<void> {
     telemetry.count('relay.peer_session.stanza')
-    const settlement = router.route(stanza, { lane, federate: false, early: true })
-    if (settlement instanceof Promise) settlement.then((settled) => settle(n, settled), failed)
-    else settle(n, settlement)
-  }
-
-  function settle(n: number | undefined, settlement: Settlement): void {
+    const settlement = await router.route(stanza, { lane, federate: false })
     if (n === undefined) return
     acceptor.settle(n, settlement)
     if (isFlushing) return

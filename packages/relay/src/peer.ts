@@ -20,10 +20,14 @@ import type { KeysOfDomains } from './domain-keys.ts'
 import { createLink, type Link } from './link.ts'
 import { createProgress, type Progress } from './progress.ts'
 import type { Answer } from './requests.ts'
-import type { Route } from './routes.ts'
+import type { Way } from './routes.ts'
 
 export interface Peer {
-  readonly route: Route
+  readonly way: Way
+  /** What it is doing, for those who run the relay. `nextAttempt` in wall clock milliseconds. */
+  readonly status: PeerStatus
+  /** Nothing is under way, and nothing waits in memory. */
+  readonly isIdle: boolean
   /** Connected, with both proofs given. */
   readonly isReady: boolean
   /** There may be something in the log. */
@@ -38,10 +42,20 @@ export interface Peer {
   close(): void
 }
 
+/** How a connection to another relay stands, and what ended the last one. */
+export type PeerStatus = {
+  readonly state: 'idle' | 'connecting' | 'ready' | 'waiting' | 'closed'
+  readonly nextAttempt?: number
+  readonly reason?: string
+}
+
 export type PeerParts = {
-  readonly route: Route
+  readonly way: Way
   readonly keys: KeysOfDomains
-  dial(url: string): Promise<Connection>
+  /** `guarded` refuses addresses that are not public. */
+  dial(url: string, options: { readonly guarded: boolean }): Promise<Connection>
+  /** It was never reached for so long that there is probably no such domain. */
+  onUnreachable(): void
   /** Card versions that the other relay has told. */
   onCards(cards: Readonly<Record<string, number>>): void
   /** The sender's mailbox got a bounce. */
@@ -60,13 +74,18 @@ type Live = {
 }
 
 export function createPeer(context: RelayContext, parts: PeerParts): Peer {
-  const { domain, clock, limits, mailbox, random, telemetry, signer } = context
-  const { route, keys, dial, onCards, onBounce, track } = parts
-  const reader = domainReader(route.domain)
+  const { domain, clock, limits, mailbox, random, telemetry } = context
+  const { way, keys, dial, onCards, onBounce, track } = parts
+  const reader = domainReader(way.domain)
   const asked: Asked[] = []
   let state: 'idle' | 'connecting' | 'live' | 'waiting' | 'closed' = 'idle'
   let live: Live | undefined
   let attempts = 0
+  let reason: string | undefined
+  let nextAttempt: number | undefined
+  let used = clock.monotonic()
+  /** Since when it cannot be reached; -1 once it was. */
+  let unreachedSince: number | undefined
   let refused: { readonly id: Bounce['id']; readonly times: number } | undefined
   let cancelRetry = (): void => {}
   let isPumping = false
@@ -75,6 +94,7 @@ export function createPeer(context: RelayContext, parts: PeerParts): Peer {
   let acks: Promise<void> = Promise.resolve()
 
   function wake(): void {
+    used = clock.monotonic()
     if (state === 'idle') connect()
     else if (state === 'live') pump()
   }
@@ -84,19 +104,21 @@ export function createPeer(context: RelayContext, parts: PeerParts): Peer {
     track(
       open().catch(() => {
         telemetry.count('relay.peer.dial_failed')
+        reason = 'unreachable'
         retry()
       }),
     )
   }
 
   async function open(): Promise<void> {
-    const known = await keys.find(route)
+    const known = await keys.find(way)
     if (known === undefined) {
       telemetry.count('relay.peer.no_keys')
+      reason = 'keys-unavailable'
       retry()
       return
     }
-    const connection = await dial(route.url)
+    const connection = await dial(known.url, { guarded: way.url === undefined })
     const { acked: start } = await mailbox.position(reader)
     if (state !== 'connecting') {
       connection.close(1000, '')
@@ -104,9 +126,9 @@ export function createPeer(context: RelayContext, parts: PeerParts): Peer {
     }
     const stream = createS2sInitiator({
       initiating: domain,
-      accepting: route.domain,
-      signer,
-      isPeerKey: (thumbprint) => known.has(thumbprint),
+      accepting: way.domain,
+      signer: context.signer,
+      isPeerKey: (thumbprint) => known.keys.has(thumbprint),
       epoch: mailbox.epoch,
       start,
       random,
@@ -120,7 +142,7 @@ export function createPeer(context: RelayContext, parts: PeerParts): Peer {
       onClose: () => lost(mine),
       onDrain: () => pump(),
     })
-    link.name = route.domain
+    link.name = way.domain
     const mine: Live = { stream, link, progress: createProgress(clock), sent: [], isOver: false }
     live = mine
     link.start()
@@ -134,6 +156,8 @@ export function createPeer(context: RelayContext, parts: PeerParts): Peer {
   function on(mine: Live, event: S2sInitiatorEvent): void {
     if (event.kind === 'ready') {
       state = 'live'
+      reason = undefined
+      unreachedSince = -1
       telemetry.count('relay.peer.ready')
       for (const each of asked) ask(mine, each)
       pump()
@@ -143,8 +167,9 @@ export function createPeer(context: RelayContext, parts: PeerParts): Peer {
     } else if (event.kind === 'response') onResponse(event)
     else if (event.kind === 'fatal') {
       telemetry.count(`relay.peer.ended.${event.by === 'here' ? event.code : 'by-peer'}`)
+      reason = event.code
       // The other relay may have new keys.
-      if (event.code === 'proof-refused') track(keys.find(route, { fresh: true }))
+      if (event.code === 'proof-refused') track(keys.find(way, { fresh: true }))
       mine.link.close(event.close, event.code)
     }
   }
@@ -196,7 +221,7 @@ export function createPeer(context: RelayContext, parts: PeerParts): Peer {
   async function handBack({ sent }: Live, bounce: Bounce): Promise<void> {
     const origin = sent.map(({ header }) => originOf(header)).find((each) => each?.id === bounce.id)
     if (origin === undefined) return
-    const to = bounce.to?.filter((address) => address.endsWith(`@${route.domain}`))
+    const to = bounce.to?.filter((address) => address.endsWith(`@${way.domain}`))
     const { id, code, retryable } = bounce
     const told: Bounce = { id, ...(to === undefined || to.length === 0 ? {} : { to }), code, retryable }
     try {
@@ -258,12 +283,19 @@ export function createPeer(context: RelayContext, parts: PeerParts): Peer {
     if (state === 'closed') return
     state = 'waiting'
     live = undefined
+    const now = clock.monotonic()
+    unreachedSince ??= now
+    if (way.url === undefined && unreachedSince >= 0 && now - unreachedSince >= limits.undiscoveredMs) {
+      unreachedSince = undefined
+      parts.onUnreachable()
+    }
     for (const each of asked) each.id = undefined
     const step = Math.min(limits.retryMsMax, limits.retryMsMin * 2 ** attempts)
     attempts = Math.min(attempts + 1, 30)
     // Between half and the whole of the step, so that relays that lost one another do not return all at once.
     const jitter = ((random.bytes(1)[0] ?? 0) / 255) * (step / 2)
-    cancelRetry = clock.at(clock.monotonic() + step / 2 + jitter, () => {
+    nextAttempt = clock.now() + step / 2 + jitter
+    cancelRetry = clock.at(now + step / 2 + jitter, () => {
       state = 'idle'
       track(resume())
     })
@@ -276,6 +308,7 @@ export function createPeer(context: RelayContext, parts: PeerParts): Peer {
 
   function request(what: string, value: JsonObject): Promise<Answer> {
     if (state === 'closed' || asked.length >= limits.remoteRequestsMax) return Promise.resolve({ ok: false, code: 'unavailable' })
+    used = clock.monotonic()
     return new Promise((done) => {
       const entry: Asked = {
         what,
@@ -322,7 +355,17 @@ export function createPeer(context: RelayContext, parts: PeerParts): Peer {
   }
 
   return {
-    route,
+    way,
+    get status(): PeerStatus {
+      return {
+        state: state === 'live' ? 'ready' : state,
+        ...(state === 'waiting' && nextAttempt !== undefined ? { nextAttempt } : {}),
+        ...(reason === undefined ? {} : { reason }),
+      }
+    },
+    get isIdle() {
+      return state === 'idle' && asked.length === 0
+    },
     get isReady() {
       return state === 'live'
     },
@@ -335,12 +378,15 @@ export function createPeer(context: RelayContext, parts: PeerParts): Peer {
       track(resume())
     },
     pass(stored) {
+      used = clock.monotonic()
       if (live !== undefined && state === 'live' && live.link.bufferedBytes < limits.bufferedBytesMax)
         apply(live, live.stream.deliverEphemeral(stored))
     },
     request,
     sweep(now) {
       if (live === undefined) return
+      const isQuiet = live.stream.unacknowledged === 0 && asked.length === 0 && now - used > limits.peerIdleMs
+      if (way.url === undefined && isQuiet) return void apply(live, live.stream.end('idle'))
       const silence = now - Math.min(live.link.heard, live.progress.since(live.stream.unacknowledged))
       if (silence > limits.idleMs) apply(live, live.stream.end('idle'))
       else if (silence > limits.idleMs / 3) apply(live, live.stream.ping())

@@ -5,7 +5,6 @@
  */
 import {
   type Clock,
-  type Connection,
   type Domain,
   type HttpRequest,
   type HttpResponse,
@@ -19,20 +18,22 @@ import {
 import { domainKeysPath, encodeDomainKeys } from '@parley/identity'
 import { type Jwk, thumbprint } from '@parley/jose'
 import { createMailbox } from '@parley/mailbox'
-import { c2sProtocol, s2sProtocol, streamCodes, writeFrame } from '@parley/stream'
+import { c2sProtocol, s2sProtocol } from '@parley/stream'
 import { type Accounts, createAccounts } from './accounts.ts'
 import { type Blocklist, openBlocklist } from './blocklist.ts'
 import type { RelayContext } from './context.ts'
-import { createDeviceSession, type DeviceSession, type RegistrationMode } from './device-session.ts'
+import type { RegistrationMode } from './device-session.ts'
 import { createDirectory } from './directory.ts'
 import { createKeysOfDomains } from './domain-keys.ts'
-import { createFederation } from './federation.ts'
+import { createEntrance } from './entrance.ts'
+import { createFederation, type FederationPolicy } from './federation.ts'
 import { createGate } from './gate.ts'
 import { createInvites, type Invites } from './invites.ts'
 import { type RelayLimits, relayLimits } from './limits.ts'
 import type { OnWire } from './link.ts'
-import { createPeerSession, type PeerSession } from './peer-session.ts'
-import { openRelayKey } from './relay-key.ts'
+import { isPublicAddress } from './network-address.ts'
+import { createQueues, type Queues } from './queues.ts'
+import { changeRelayKey, openRelayKey } from './relay-key.ts'
 import { createRequests } from './requests.ts'
 import { createRouter } from './router.ts'
 import type { Route } from './routes.ts'
@@ -47,6 +48,10 @@ export type RelayOptions = {
   readonly random: Random
   readonly telemetry?: Telemetry
   readonly routes?: readonly Route[]
+  /** Whether domains without a route are found under their own name, and which ones never or only; none is found unless said so. */
+  readonly federation?: Partial<Omit<FederationPolicy, 'routes'>>
+  /** `wss://…`: where this relay listens, published for those who look for its domain; `wss://` and the domain unless said otherwise. */
+  readonly url?: string
   /** Who may open an account; `closed` unless said otherwise. */
   readonly registration?: RegistrationMode
   readonly limits?: Partial<RelayLimits>
@@ -71,11 +76,16 @@ export interface Relay {
   readonly domain: Domain
   /** Thumbprint of the relay's key, for `key=` in other relays' routes. */
   readonly key: string
+  /** Makes a new key, signed by the old one, so that devices follow; answers its thumbprint. Routes that name the old key must be changed. */
+  changeKey(): Promise<string>
   readonly accounts: Accounts
   readonly invites: Invites
   /** Addresses and domains from which nobody here takes anything. */
   readonly blocklist: Blocklist
-  setRoutes(routes: readonly Route[]): void
+  /** What waits for other domains. */
+  readonly queues: Queues
+  /** Changes whom this relay federates with, as far as it is named. */
+  setFederation(change: Partial<FederationPolicy>): void
   /** Who may open an account from now on. */
   setRegistration(mode: RegistrationMode): void
   stats(): Promise<RelayStats>
@@ -86,10 +96,10 @@ export interface Relay {
 
 /** Starts a relay. */
 export async function createRelay(options: RelayOptions): Promise<Relay> {
-  const { domain, store, transport, clock, random, telemetry = silent, routes = [], onWire } = options
+  const { domain, store, transport, clock, random, telemetry = silent, onWire } = options
   const limits: RelayLimits = { ...relayLimits, ...options.limits }
-  const signer = await openRelayKey({ store, domain, random })
-  const sessions = createSessions()
+  let key = await openRelayKey({ store, domain, random })
+  let policy: FederationPolicy = { routes: options.routes ?? [], discovery: false, allow: [], deny: [], ...options.federation }
   const mailbox = await createMailbox({
     store,
     random,
@@ -97,7 +107,6 @@ export async function createRelay(options: RelayOptions): Promise<Relay> {
     telemetry,
     limits: limits.mailbox,
     restored: options.restored ?? false,
-    give: (reader, item, after) => sessions.reading(reader)?.give(item, after) ?? false,
   })
   const inTurn = createSerial()
   const invites = createInvites({ store, clock, random, inTurn, invitesMax: limits.invitesMax })
@@ -106,7 +115,12 @@ export async function createRelay(options: RelayOptions): Promise<Relay> {
   const gate = createGate({ clock, limits, telemetry })
   const context: RelayContext = {
     domain,
-    signer,
+    get signer() {
+      return key.signer
+    },
+    get keyChain() {
+      return key.chain
+    },
     clock,
     random,
     telemetry,
@@ -118,15 +132,13 @@ export async function createRelay(options: RelayOptions): Promise<Relay> {
     onWire,
   }
   let registration: RegistrationMode = options.registration ?? 'closed'
-  const keys = createKeysOfDomains({ transport, clock, limits })
+  const keys = createKeysOfDomains({ transport, clock, limits, telemetry })
+  const sessions = createSessions()
   const running = new Set<Promise<unknown>>()
-  const open = new Set<DeviceSession | PeerSession>()
-  const proven = new Map<Domain, PeerSession>()
   const stopping = new AbortController()
   let closing: Promise<void> | undefined
   let cancelSweep = (): void => {}
   let cancelExpiry = (): void => {}
-  let onAllEnded = (): void => {}
 
   function track(work: Promise<unknown>): void {
     const done: Promise<unknown> = work.then(
@@ -140,10 +152,12 @@ export async function createRelay(options: RelayOptions): Promise<Relay> {
   }
 
   const federation = createFederation(context, {
+    policy,
     keys,
     track,
-    dial: (url) =>
+    dial: (url, { guarded }) =>
       transport.dial(url, {
+        ...(guarded ? { allowAddress: isPublicAddress } : {}),
         subprotocols: [s2sProtocol],
         frameBytesMax: limits.stream.frameBytesMax,
         timeoutMs: limits.dialTimeoutMs,
@@ -153,77 +167,40 @@ export async function createRelay(options: RelayOptions): Promise<Relay> {
   })
   const router = createRouter(context, { sessions, federation })
   const accounts = createAccounts(context, { sessions })
+  const queues = createQueues(context, { federation })
   const requests = createRequests(context, { sessions, federation, accounts })
 
-  function refusalOf(
-    peer: string,
-  ): { readonly code: 'going-away' | 'overloaded' | 'rate-limited'; readonly wait: number } | undefined {
-    if (closing !== undefined) return { code: 'going-away', wait: limits.drainMs }
-    if (open.size >= limits.connectionsMax) {
-      telemetry.count('relay.limit.connectionsMax')
-      return { code: 'overloaded', wait: limits.retryMsMax }
-    }
-    const entered = gate.enter(peer)
-    return entered.ok ? undefined : entered
-  }
+  const entrance = createEntrance(context, {
+    sessions,
+    router,
+    requests,
+    federation,
+    keys,
+    registration: () => registration,
+    track,
+  })
 
-  function onConnection(connection: Connection): void {
-    const { peer } = connection
-    const refusal = refusalOf(peer)
-    if (refusal !== undefined) {
-      const { code, wait } = refusal
-      telemetry.count(`relay.connection.refused.${code}`)
-      connection.start({ onFrame() {}, onClose() {} })
-      connection.send(writeFrame({ t: 'error', code, retryable: true, wait }))
-      connection.close(streamCodes[code].close, code)
-      return
-    }
-    // A connection may end while its session is being made; it leaves after it has entered.
-    const leave = async (ended: () => DeviceSession | PeerSession): Promise<void> => {
-      await Promise.resolve()
-      open.delete(ended())
-      gate.leave(peer)
-      if (open.size === 0) onAllEnded()
-    }
-    if (connection.subprotocol === s2sProtocol) enterPeer(connection, leave)
-    else {
-      const session: DeviceSession = createDeviceSession(context, {
-        connection,
-        sessions,
-        router,
-        requests,
-        registration: () => registration,
-        track,
-        onEnd: () => leave(() => session),
-      })
-      open.add(session)
-    }
-  }
-
-  function enterPeer(connection: Connection, leave: (ended: () => PeerSession) => void): void {
-    const session = createPeerSession(context, {
-      connection,
-      router,
-      requests,
-      keys,
-      track,
-      routeTo: federation.routeTo,
-      onProven(mine, name) {
-        const before = proven.get(name)
-        proven.set(name, mine)
-        before?.end('superseded')
-        // It is reachable again, so what waits for it need not.
-        federation.hint(name)
-      },
-      onEnd(mine) {
-        if (mine.proven !== undefined && proven.get(mine.proven) === mine) proven.delete(mine.proven)
-        leave(() => mine)
-      },
+  const publish = (): Uint8Array =>
+    encodeDomainKeys({
+      domain,
+      keys: [key.signer.publicJwk as Jwk],
+      ...(options.url === undefined ? {} : { relay: options.url }),
     })
-    open.add(session)
+  let document = publish()
+
+  async function changeKey(): Promise<string> {
+    key = await changeRelayKey(key, { store, domain, random, now: clock.now() })
+    document = publish()
+    return thumbprint(key.signer.publicJwk as Jwk)
   }
 
-  const document: Uint8Array = encodeDomainKeys({ domain, keys: [signer.publicJwk as Jwk] })
+  function setFederation(change: Partial<FederationPolicy>): void {
+    if (closing !== undefined) return
+    policy = { ...policy, ...change }
+    federation.setPolicy(policy)
+    entrance.review()
+  }
+
   async function onRequest({ method, path }: HttpRequest): Promise<HttpResponse> {
     if (path !== domainKeysPath) return { status: 404, body: utf8('') }
     if (method !== 'GET' && method !== 'HEAD') return { status: 405, headers: { allow: 'GET, HEAD' }, body: utf8('') }
@@ -232,7 +209,7 @@ export async function createRelay(options: RelayOptions): Promise<Relay> {
 
   function sweep(): void {
     const now = clock.monotonic()
-    for (const session of [...open]) if (now - session.heard > limits.idleMs) session.end('idle')
+    entrance.sweep(now)
     federation.sweep(now)
     cancelSweep = clock.at(now + limits.idleMs / 6, sweep)
   }
@@ -258,11 +235,7 @@ export async function createRelay(options: RelayOptions): Promise<Relay> {
     const timeUp = new Promise<void>((done) => {
       cancelWait = clock.at(clock.monotonic() + limits.drainMs, done)
     })
-    const allEnded = new Promise<void>((done) => {
-      onAllEnded = done
-    })
-    for (const session of [...open]) session.end('going-away')
-    if (open.size > 0) await Promise.race([allEnded, timeUp])
+    await Promise.race([entrance.close(), timeUp])
     await closeListener()
     await Promise.race([settled(), timeUp])
     cancelWait()
@@ -274,10 +247,10 @@ export async function createRelay(options: RelayOptions): Promise<Relay> {
     ...(options.host === undefined ? {} : { host: options.host }),
     subprotocols: [c2sProtocol, s2sProtocol],
     frameBytesMax: limits.stream.frameBytesMax,
-    onConnection,
+    onConnection: entrance.enter,
     onRequest,
   })
-  federation.setRoutes(routes)
+  federation.setPolicy(policy)
   sweep()
   expire()
   telemetry.event('relay.started', { port: listener.port })
@@ -289,19 +262,21 @@ export async function createRelay(options: RelayOptions): Promise<Relay> {
   return {
     port: listener.port,
     domain,
-    key: thumbprint(signer.publicJwk as Jwk),
+    get key() {
+      return thumbprint(key.signer.publicJwk as Jwk)
+    },
+    changeKey: () => inTurn(changeKey),
+    queues,
+    setFederation,
     accounts,
     invites: { create: invites.create, list: invites.list, revoke: invites.revoke },
     blocklist,
     setRegistration(mode) {
       registration = mode
     },
-    setRoutes(next) {
-      if (closing === undefined) federation.setRoutes(next)
-    },
     async stats() {
       return {
-        connections: open.size,
+        connections: entrance.open,
         devices: sessions.count,
         peersReady: federation.peersReady,
         mailbox: await mailbox.stats(),

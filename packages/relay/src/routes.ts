@@ -1,5 +1,6 @@
 /**
- * Static routes: where another domain's relay listens, and optionally which key it must have.
+ * Static routes: where another domain's relay listens, and optionally which key it must have. A domain without one may be found
+ * under its own name (RFC 8615).
  * @module
  */
 import { type Domain, toDomain } from '@parley/core'
@@ -13,6 +14,9 @@ export type Route = {
   /** Thumbprint of its key; without one the key is fetched from the route's own host and port. */
   readonly key?: string
 }
+
+/** How another domain is reached: by a route, or without one as the domain itself has published. */
+export type Way = Pick<Route, 'domain' | 'key'> & { readonly url?: string }
 
 const form = /^([^=\s]+)=(wss?:\/\/[^\s,/]+(?:\/[^\s,]*)?)(?:,key=([A-Za-z0-9_-]{43}))?$/
 
@@ -29,7 +33,8 @@ export function parseRoute(text: string): Route {
   return { domain, url: url.replace(/\/+$/, ''), ...(key === undefined ? {} : { key }) }
 }
 
-/** Where the route's relay publishes its keys. */
-export function keysUrl(route: Route): string {
-  return `${route.url.replace(/^ws/, 'http').replace(/^(https?:\/\/[^/]+).*$/, '$1')}${domainKeysPath}`
+/** Where the other relay's keys are published: on the route's own host and port, or at the domain itself. */
+export function keysUrl(way: Way): string {
+  if (way.url === undefined) return `https://${way.domain}${domainKeysPath}`
+  return `${way.url.replace(/^ws/, 'http').replace(/^(https?:\/\/[^/]+).*$/, '$1')}${domainKeysPath}`
 }

@@ -31,6 +31,7 @@ import {
   type RegistrationMode,
   type Relay,
   type RelayLimits,
+  type RelayOptions,
   relayLimits,
 } from '../src/index.ts'
 
@@ -63,6 +64,8 @@ export type RelayTestOptions = {
   readonly limits?: Partial<RelayLimits>
   readonly registration?: RegistrationMode
   readonly onWire?: OnWire
+  readonly federation?: RelayOptions['federation']
+  readonly url?: string
 }
 
 let ports = 20_000
@@ -111,6 +114,8 @@ export function createWorld(seed = 1): World {
             port,
             restored,
             ...(options.onWire === undefined ? {} : { onWire: options.onWire }),
+            ...(options.federation === undefined ? {} : { federation: options.federation }),
+            ...(options.url === undefined ? {} : { url: options.url }),
           })
         },
       } as TestRelay
@@ -205,6 +210,8 @@ export type TestDevice = {
   readonly closed: string | undefined
   position: { readonly epoch: string; readonly n: number } | undefined
   inc: string
+  /** Thumbprint of the relay's key that this device has pinned. */
+  relayKey: string | undefined
   /** Set to keep what comes unacknowledged. */
   isHolding: boolean
   connect(options?: {
@@ -248,8 +255,10 @@ function createDevice(world: World, options: { account: Account; at?: number; re
         device.texts.push(new TextDecoder().decode(event.stanza.body))
         if (event.stanza.n !== undefined && !device.isHolding) device.handled(event.stanza.n)
       } else if (event.kind === 'bounced' && event.n !== undefined) device.handled(event.n)
-      else if (event.kind === 'ready' && device.position?.epoch !== event.welcome.epoch) {
-        device.position = { epoch: event.welcome.epoch, n: event.welcome.start }
+      else if (event.kind === 'ready') {
+        device.relayKey = event.relayKey
+        if (device.position?.epoch !== event.welcome.epoch)
+          device.position = { epoch: event.welcome.epoch, n: event.welcome.start }
       }
     }
   }
@@ -260,6 +269,7 @@ function createDevice(world: World, options: { account: Account; at?: number; re
     texts: [],
     position: undefined,
     inc: 'AAAAAAAAAAA',
+    relayKey: undefined,
     isHolding: false,
     get client() {
       return live()
@@ -286,7 +296,7 @@ function createDevice(world: World, options: { account: Account; at?: number; re
         signer,
         inc: device.inc,
         position: device.position,
-        relayKey: undefined,
+        relayKey: device.relayKey,
         random: world.random,
         ...(register
           ? { register: { card, statement: account.statement(key), ...(invite === undefined ? {} : { invite }) } }

@@ -1,5 +1,4 @@
 import { describe, expect, it } from 'vitest'
-import { networkOf } from '../src/gate.ts'
 import { createLinkMeter, createMeters } from '../src/rate.ts'
 import { createWorld, type RelayTestOptions } from './network.ts'
 
@@ -38,21 +37,6 @@ describe('a rate', () => {
     const meter = createLinkMeter({ framesPerSecond: 10, framesBurst: 2, bytesPerSecond: 1000, bytesBurst: 1000 }, silent)
     expect([meter(1, 0), meter(1, 0), meter(1, 0)]).toEqual([0, 0, 100])
     expect(meter(2000, 10_000)).toBe(1000)
-  })
-})
-
-describe('the network of an address', () => {
-  it.each([
-    ['192.0.2.7', '192.0.2.7'],
-    ['::ffff:192.0.2.7', '192.0.2.7'],
-    ['2001:db8:1:2:3:4:5:6', '2001:db8:1:2::/64'],
-    ['2001:db8:1:2::9', '2001:db8:1:2::/64'],
-    ['2001:0db8:0001:0002::', '2001:db8:1:2::/64'],
-    ['fe80::1%eth0', 'fe80:0:0:0::/64'],
-    ['::1', '0:0:0:0::/64'],
-    ['', ''],
-  ])('of %s is %s', (peer, network) => {
-    expect(networkOf(peer)).toBe(network)
   })
 })
 

@@ -21,6 +21,7 @@ import { type StreamLimits, streamLimits } from './limits.ts'
 import { type MailboxMark, readWelcome, signLogin, type Welcome } from './login.ts'
 import { makeNonce, readRelayKey } from './proof.ts'
 import { createReceiver, type Receiver } from './receiver.ts'
+import { followsTo } from './relay-key-succession.ts'
 import { createSender, type Sender, sizeOf } from './sender.ts'
 
 export type C2sClientOptions = {
@@ -148,7 +149,9 @@ export function createC2sClient(options: C2sClientOptions): C2sClient {
     const key = readRelayKey(frame.key)
     if (key?.publicJwk === undefined) return fatal('proof-refused')
     const found = thumbprint(key.publicJwk)
-    if (options.relayKey !== undefined && found !== options.relayKey) return fatal('relay-key-changed')
+    const { relayKey: pinned } = options
+    if (pinned !== undefined && found !== pinned && !followsTo(frame.chain ?? [], { domain, from: pinned, to: found }))
+      return fatal('relay-key-changed')
     const welcome = readWelcome(frame.jws, { nonce, ownNonce, address, key, now, lifetimeMs: limits.proofLifetimeMs })
     if (welcome === undefined) return fatal('proof-refused')
     relayKey = key

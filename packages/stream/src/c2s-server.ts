@@ -13,6 +13,7 @@ import { type StreamLimits, streamLimits } from './limits.ts'
 import { type Login, readLogin, signWelcome, verifyLogin, type Welcome } from './login.ts'
 import { type Claimed, makeNonce, relayKeyJson } from './proof.ts'
 import { createReceiver, type Receiver, type Settlement } from './receiver.ts'
+import type { Succession } from './relay-key-succession.ts'
 import { createSender, type Sender, sizeOf } from './sender.ts'
 import { type StoredStanza, unpackFrame } from './stored.ts'
 
@@ -20,6 +21,8 @@ export type C2sServerOptions = {
   readonly domain: Domain
   /** The relay's signing key. */
   readonly signer: Key
+  /** How the relay's earlier keys led to this one, for devices that pinned one of those. */
+  readonly chain?: readonly Succession[]
   readonly random: Random
   readonly limits?: Partial<StreamLimits>
 }
@@ -176,7 +179,8 @@ export function createC2sServer(options: C2sServerOptions): C2sServer {
       const { ownNonce, address } = waiting.login
       const welcome: Welcome = { epoch, time: now, start, position, account, cloned, windowStanzas, windowBytes }
       const jws = signWelcome(welcome, { nonce, ownNonce, address, signer, now, lifetimeMs: limits.proofLifetimeMs })
-      put({ t: 'welcome', jws, key: relayKeyJson(signer) })
+      const { chain = [] } = options
+      put({ t: 'welcome', jws, key: relayKeyJson(signer), ...(chain.length === 0 ? {} : { chain }) })
       sender = createSender({ epoch, start, windowStanzas, windowBytes })
       receiver = createReceiver({ epoch: ownNonce, start: 0 })
       endpoint.state = 'ready'

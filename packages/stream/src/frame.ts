@@ -21,6 +21,7 @@ import {
 } from '@parley/core'
 import { isCode } from './codes.ts'
 import { type StreamLimits, streamLimits } from './limits.ts'
+import { readSuccessions, type Succession } from './relay-key-succession.ts'
 
 export type StanzaClass = 'durable' | 'ephemeral'
 
@@ -88,7 +89,7 @@ export type Frame =
       /** The token of an invitation, where registration takes one. */
       readonly invite?: string
     }
-  | { readonly t: 'welcome'; readonly jws: string; readonly key: JsonObject }
+  | { readonly t: 'welcome'; readonly jws: string; readonly key: JsonObject; readonly chain?: readonly Succession[] }
   | { readonly t: 's2s'; readonly jws: string; readonly key: JsonObject }
   | { readonly t: 's2s-proof'; readonly jws: string; readonly key: JsonObject }
   | StanzaFrame
@@ -177,8 +178,16 @@ function readHandshake(header: JsonObject): Frame | undefined {
   if (typeof jws !== 'string') return undefined
   if (t === 'login') return { t, jws }
   if (t === 'register') return readRegister(header, jws)
-  if (t === 'welcome' || t === 's2s' || t === 's2s-proof') return isJsonObject(key) ? { t, jws, key } : undefined
+  if (t === 'welcome') return readWelcomeFrame(header, jws)
+  if (t === 's2s' || t === 's2s-proof') return isJsonObject(key) ? { t, jws, key } : undefined
   return undefined
+}
+
+function readWelcomeFrame({ key, chain: list }: JsonObject, jws: string): Frame | undefined {
+  if (!isJsonObject(key)) return undefined
+  const chain = readSuccessions(list)
+  // Where it is of no use to this device, a chain that cannot be read does no harm.
+  return { t: 'welcome', jws, key, ...(chain === undefined ? {} : { chain }) }
 }
 
 function readRegister({ card, statement, invite }: JsonObject, jws: string): Frame | undefined {

@@ -52,6 +52,7 @@ export {
 } from './login.ts'
 export { makeNonce, relayUri } from './proof.ts'
 export { createReceiver, type Receiver, type Settlement } from './receiver.ts'
+export { readSuccessions, relayKeyType, type Succession, signSuccession, successionsMax } from './relay-key-succession.ts'
 export {
   createS2sAcceptor,
   type S2sAcceptor,

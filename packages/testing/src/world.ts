@@ -219,7 +219,7 @@ export function createWorld(options: WorldOptions): World {
       await world.settled(self.start())
       for (const other of relays) {
         const all = [...ports.keys()].filter((known) => known !== other.name)
-        other.relay?.setRoutes(all.map((known) => ({ domain: known as typeof domain, url: urlOf(known) })))
+        other.relay?.setFederation({ routes: all.map((known) => ({ domain: known as typeof domain, url: urlOf(known) })) })
       }
       return self
     },

@@ -40,6 +40,8 @@ export interface SimNetwork {
   onFrame: (frame: LinkFrame) => void
   /** Stands between the sockets: what it answers goes on in place of the frame. For hops that lie. */
   intercept: (frame: LinkFrame) => readonly Uint8Array[]
+  /** The network address of a node, as `allowAddress` is asked about it. */
+  addressOf: (node: string) => string
   /** Ends every connection and listener of a node without a word, as a killed process does. */
   kill(node: string): void
   readonly injected: Readonly<Record<FaultKind, number>>
@@ -212,6 +214,7 @@ export function createSimNetwork(options: {
   const network: SimNetwork = {
     faults: options.faults ?? perfectLink,
     isPartitioned: () => false,
+    addressOf: () => '1.0.0.1',
     onFrame: () => {},
     intercept: ({ bytes }) => [bytes],
     injected,
@@ -228,7 +231,7 @@ export function createSimNetwork(options: {
     },
     transport(node) {
       return {
-        async dial(url, { subprotocols, signal }) {
+        async dial(url, { subprotocols, signal, allowAddress }) {
           await sleep(delay())
           signal?.throwIfAborted()
           const port = portOf(url)
@@ -237,6 +240,7 @@ export function createSimNetwork(options: {
           if (
             target === undefined ||
             chosen === undefined ||
+            allowAddress?.(network.addressOf(target.node)) === false ||
             network.isPartitioned(node, target.node) ||
             network.isPartitioned(target.node, node)
           ) {
@@ -262,12 +266,13 @@ export function createSimNetwork(options: {
           }
           return listener
         },
-        async request(url, { bytesMax }) {
+        async request(url, { bytesMax, allowAddress }) {
           await sleep(delay())
           const port = portOf(url)
           const target = port === undefined ? undefined : listening.get(port)
           if (
             target?.options.onRequest === undefined ||
+            !allowAddress(network.addressOf(target.node)) ||
             network.isPartitioned(node, target.node) ||
             network.isPartitioned(target.node, node)
           ) {

@@ -3,23 +3,26 @@
  * put to the caller before a connection is made (against server-side request forgery).
  * @module
  */
-import { lookup as resolve } from 'node:dns'
 import { request as requestPlain } from 'node:http'
 import { request as requestTls } from 'node:https'
-import { isIP, type LookupFunction } from 'node:net'
-import { CoreError, type RequestOptions, type Transport } from '@parley/core'
+import { CoreError, type Transport } from '@parley/core'
+import { guardedLookup, literalAddress } from './lookup.ts'
 
 export const requestHttp: Transport['request'] = (url, options) => {
   const target = new URL(url)
   if (target.protocol !== 'https:' && target.protocol !== 'http:') throw new TypeError('url: not http or https')
-  const host = target.hostname.replace(/^\[|\]$/g, '')
-  // A literal address is never looked up, so it is asked about here.
-  if (isIP(host) !== 0 && !options.allowAddress(host)) return Promise.reject(failure('the address is not allowed', false))
+  const literal = literalAddress(target)
+  if (literal !== undefined && !options.allowAddress(literal)) return Promise.reject(failure('the address is not allowed', false))
   const start = target.protocol === 'https:' ? requestTls : requestPlain
   return new Promise((answered, failed) => {
     const request = start(
       target,
-      { method: 'GET', agent: false, lookup: guardedLookup(options), signal: AbortSignal.timeout(options.timeoutMs) },
+      {
+        method: 'GET',
+        agent: false,
+        lookup: guardedLookup(options.allowAddress),
+        signal: AbortSignal.timeout(options.timeoutMs),
+      },
       (response) => {
         const parts: Buffer[] = []
         let length = 0
@@ -37,19 +40,6 @@ export const requestHttp: Transport['request'] = (url, options) => {
     request.on('error', (cause) => failed(failure('the peer cannot be reached', true, cause)))
     request.end()
   })
-}
-
-function guardedLookup(options: RequestOptions): LookupFunction {
-  return (hostname, lookupOptions, callback) => {
-    resolve(hostname, { ...lookupOptions, all: true }, (error, addresses) => {
-      if (error !== null) return callback(error, '', 4)
-      const allowed = addresses.filter(({ address }) => options.allowAddress(address))
-      const [first] = allowed
-      if (first === undefined) return callback(Object.assign(new Error('no allowed address'), { code: 'ENOTFOUND' }), '', 4)
-      if (lookupOptions.all === true) callback(null, allowed)
-      else callback(null, first.address, first.family)
-    })
-  }
 }
 
 function failure(message: string, retryable: boolean, cause?: unknown): CoreError {

@@ -5,15 +5,21 @@
  */
 import { CoreError, type Transport } from '@parley/core'
 import { WebSocket } from 'ws'
+import { guardedLookup, literalAddress } from '../http/lookup.ts'
 import { createConnection } from './connection.ts'
 
 export const dialWebSocket: Transport['dial'] = async (url, options) => {
   options.signal?.throwIfAborted()
+  const { allowAddress } = options
+  const literal = allowAddress === undefined ? undefined : literalAddress(new URL(url))
+  if (literal !== undefined && allowAddress?.(literal) === false)
+    throw new CoreError('ERR_CORE_DIAL_FAILED', 'the address is not allowed', { retryable: false })
   const socket = new WebSocket(url, [...options.subprotocols], {
     perMessageDeflate: false,
     maxPayload: options.frameBytesMax,
     handshakeTimeout: options.timeoutMs,
     followRedirects: false,
+    ...(allowAddress === undefined ? {} : { lookup: guardedLookup((address) => allowAddress(address)) }),
     ...(options.signal === undefined ? {} : { signal: options.signal }),
   })
   // Made before the handshake ends: frames that come with it must not be lost.

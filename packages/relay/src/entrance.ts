@@ -1,0 +1,125 @@
+/**
+ * Who comes in: connections of devices and of other relays within the limits, their sessions from the first frame to the last, and
+ * the end of all of them when the relay closes.
+ * @module
+ */
+import type { Connection, Domain } from '@parley/core'
+import { s2sProtocol, streamCodes, writeFrame } from '@parley/stream'
+import type { RelayContext } from './context.ts'
+import { createDeviceSession, type DeviceSession, type RegistrationMode } from './device-session.ts'
+import type { KeysOfDomains } from './domain-keys.ts'
+import type { Federation } from './federation.ts'
+import { createPeerSession, type PeerSession } from './peer-session.ts'
+import type { Requests } from './requests.ts'
+import type { Router } from './router.ts'
+import type { Sessions } from './sessions.ts'
+
+export interface Entrance {
+  /** Connections of every kind. */
+  readonly open: number
+  enter(connection: Connection): void
+  /** Ends who was silent for too long. */
+  sweep(now: number): void
+  /** Shows out the relays of domains that may not come any more. */
+  review(): void
+  /** Takes nobody new and ends everybody; resolves when all have gone. */
+  close(): Promise<void>
+}
+
+export type EntranceParts = {
+  readonly sessions: Sessions
+  readonly router: Router
+  readonly requests: Requests
+  readonly federation: Federation
+  readonly keys: KeysOfDomains
+  registration(): RegistrationMode
+  /** Keeps the relay open until the work is done. */
+  track(work: Promise<unknown>): void
+}
+
+type Refusal = { readonly code: 'going-away' | 'overloaded' | 'rate-limited'; readonly wait: number }
+
+export function createEntrance(context: RelayContext, parts: EntranceParts): Entrance {
+  const { limits, gate, telemetry } = context
+  const { federation } = parts
+  const open = new Set<DeviceSession | PeerSession>()
+  const proven = new Map<Domain, PeerSession>()
+  let closing = false
+  let onAllEnded = (): void => {}
+
+  function refusalOf(peer: string): Refusal | undefined {
+    if (closing) return { code: 'going-away', wait: limits.drainMs }
+    if (open.size >= limits.connectionsMax) {
+      telemetry.count('relay.limit.connectionsMax')
+      return { code: 'overloaded', wait: limits.retryMsMax }
+    }
+    const entered = gate.enter(peer)
+    return entered.ok ? undefined : entered
+  }
+
+  function enter(connection: Connection): void {
+    const { peer } = connection
+    const refusal = refusalOf(peer)
+    if (refusal !== undefined) {
+      const { code, wait } = refusal
+      telemetry.count(`relay.connection.refused.${code}`)
+      connection.start({ onFrame() {}, onClose() {} })
+      connection.send(writeFrame({ t: 'error', code, retryable: true, wait }))
+      connection.close(streamCodes[code].close, code)
+      return
+    }
+    // A connection may end while its session is being made; it leaves after it has entered.
+    const leave = async (ended: () => DeviceSession | PeerSession): Promise<void> => {
+      await Promise.resolve()
+      open.delete(ended())
+      gate.leave(peer)
+      if (open.size === 0) onAllEnded()
+    }
+    if (connection.subprotocol === s2sProtocol) enterPeer(connection, leave)
+    else {
+      const session: DeviceSession = createDeviceSession(context, { ...parts, connection, onEnd: () => leave(() => session) })
+      open.add(session)
+    }
+  }
+
+  function enterPeer(connection: Connection, leave: (ended: () => PeerSession) => void): void {
+    const session = createPeerSession(context, {
+      ...parts,
+      connection,
+      wayTo: federation.wayTo,
+      onProven(mine, name) {
+        const before = proven.get(name)
+        proven.set(name, mine)
+        before?.end('superseded')
+        // It is reachable again, so what waits for it need not.
+        federation.hint(name)
+      },
+      onEnd(mine) {
+        if (mine.proven !== undefined && proven.get(mine.proven) === mine) proven.delete(mine.proven)
+        leave(() => mine)
+      },
+    })
+    open.add(session)
+  }
+
+  return {
+    get open() {
+      return open.size
+    },
+    enter,
+    sweep(now) {
+      for (const session of [...open]) if (now - session.heard > limits.idleMs) session.end('idle')
+    },
+    review() {
+      for (const [name, session] of proven) if (federation.wayTo(name) === undefined) session.end('domain-unknown')
+    },
+    close() {
+      closing = true
+      const allEnded = new Promise<void>((done) => {
+        onAllEnded = done
+      })
+      for (const session of [...open]) session.end('going-away')
+      return open.size === 0 ? Promise.resolve() : allEnded
+    },
+  }
+}
