@@ -9,9 +9,9 @@ import { salvageLevelStore } from '@parley/platform/level'
 import { type Account, checkStore, type Invite, type StoreCheck } from '@parley/relay'
 import type { Config, ConfigResult, Origin } from './config.ts'
 import { askRelay } from './control/client.ts'
-import { controlPath } from './control/lines.ts'
+import { type ControlAnswer, controlPath } from './control/lines.ts'
 import { operations } from './operations.ts'
-import { ProgramError } from './program-error.ts'
+import { isProgramErrorCode, ProgramError } from './program-error.ts'
 import type { Changes } from './reload.ts'
 import { moment, octets, pairs, table } from './show.ts'
 import type { Status } from './status.ts'
@@ -38,8 +38,13 @@ async function ask(io: CommandIo, name: string, given: JsonObject = {}): Promise
     if (operation === undefined) throw new ProgramError('not-running', `no relay runs on ${io.data}`)
     return withRelayAlone(io.data, (parts) => operation({ ...parts, configFile: io.configFile }, given))
   }
-  if (!answer.ok) throw new ProgramError('refused', answer.message)
-  return answer.value
+  return valueIn(answer)
+}
+
+function valueIn(answer: ControlAnswer): Json {
+  if (answer.ok) return answer.value
+  const { code, message } = answer
+  throw new ProgramError(isProgramErrorCode(code) ? code : 'refused', code.startsWith('ERR_') ? `${code}: ${message}` : message)
 }
 
 function print(io: CommandIo, value: unknown, text: () => string): void {
@@ -180,8 +185,7 @@ export async function examine(io: CommandIo, { repair }: { readonly repair: bool
   const answer = await askRelay(controlPath(io.data), { do: 'doctor', with: {} })
   if (answer !== undefined) {
     if (repair) throw new ProgramError('running', `a relay runs on ${io.data}; stop it to repair the store`)
-    if (!answer.ok) throw new ProgramError('refused', answer.message)
-    return report(io, answer.value as unknown as StoreCheck)
+    return report(io, valueIn(answer) as unknown as StoreCheck)
   }
   if (repair) await salvage(io)
   const store = await openStoreAlone(io.data)

@@ -5,9 +5,9 @@
 import { mkdtempSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { parseAddress, utf8 } from '@parley/core'
+import { fromUtf8, parseAddress, utf8 } from '@parley/core'
 import { signCard, signStatement } from '@parley/identity'
-import { generateKey, importKey, type Jwk, thumbprint } from '@parley/jose'
+import { generateKey, importKey, type Jwk, type Key, thumbprint } from '@parley/jose'
 import { systemClock, systemRandom } from '@parley/platform/system'
 import { dialWebSocket } from '@parley/platform/websocket'
 import { type C2sEvent, type C2sOutput, c2sProtocol, createC2sClient } from '@parley/stream'
@@ -53,6 +53,13 @@ export function run(argv: readonly string[], env: Record<string, string> = {}) {
     said,
     exit,
     signal,
+    /** Resolves when its output is so. */
+    says(fits: (out: string) => boolean): Promise<void> {
+      return new Promise((done) => {
+        onOut = () => fits(said.out) && done()
+        onOut()
+      })
+    },
     stop() {
       signal('SIGTERM')
       return exit
@@ -73,17 +80,19 @@ export function run(argv: readonly string[], env: Record<string, string> = {}) {
   return program
 }
 
-/** A device that registers itself and echoes what is needed, on real sockets. */
-export async function device(address: string, port: number) {
+/** Who a device is. */
+export type Identity = { readonly address: string; readonly signer: Key; readonly card: string; readonly statement: string }
+
+/** An account of one device that no relay knows yet. */
+export function identity(address: string): Identity {
   const make = (): Jwk => generateKey('Ed25519', { random: systemRandom })
   const accountKey = importKey(make())
   const signer = importKey(make())
   const id = thumbprint(signer.publicJwk as Jwk) as never
   const now = systemClock.now()
-  const parsed = parseAddress(address)
   const card = signCard(
     {
-      address: parsed,
+      address: parseAddress(address),
       version: 1,
       prev: null,
       accountKey: accountKey.publicJwk as Jwk,
@@ -98,19 +107,27 @@ export async function device(address: string, port: number) {
     { device: id, account: card.account, agreementKey, n: 1, head: card.hash, ...validity },
     { key: signer },
   )
+  return { address, signer, card: card.jws, statement }
+}
+
+/** A device that registers itself, or comes back, and echoes what is needed, on real sockets. */
+export async function device(who: Identity | string, port: number, { scheme = 'ws' }: { readonly scheme?: 'ws' | 'wss' } = {}) {
+  const me = typeof who === 'string' ? identity(who) : who
+  const { signer, card, statement } = me
   const client = createC2sClient({
-    address: parsed,
-    device: id,
+    address: parseAddress(me.address),
+    device: thumbprint(signer.publicJwk as Jwk) as never,
     signer,
     inc: 'AAAAAAAAAAA',
     position: undefined,
     relayKey: undefined,
     random: systemRandom,
-    register: { card: card.jws, statement },
+    register: { card, statement },
   })
   const events: C2sEvent[] = []
+  let sentCount = 0
   const waiting: { readonly find: (event: C2sEvent) => boolean; done(event: C2sEvent): void }[] = []
-  const connection = await dialWebSocket(`ws://127.0.0.1:${port}`, {
+  const connection = await dialWebSocket(`${scheme}://127.0.0.1:${port}`, {
     subprotocols: [c2sProtocol],
     frameBytesMax: 2 ** 20,
     timeoutMs: 5000,
@@ -122,7 +139,11 @@ export async function device(address: string, port: number) {
       for (const each of waiting) if (each.find(event)) each.done(event)
     }
   }
-  connection.start({ onFrame: (frame) => apply(client.receive(frame, systemClock.now())), onClose() {} })
+  let closed: (code: number) => void = () => {}
+  const ended = new Promise<number>((done) => {
+    closed = done
+  })
+  connection.start({ onFrame: (frame) => apply(client.receive(frame, systemClock.now())), onClose: (code) => closed(code) })
   const event = (find: (each: C2sEvent) => boolean): Promise<C2sEvent> =>
     new Promise((done) => {
       const before = events.find(find)
@@ -131,11 +152,16 @@ export async function device(address: string, port: number) {
     })
   await event(({ kind }) => kind === 'ready')
   return {
+    who: me,
+    /** The texts of the stanzas that came, in order. */
+    texts: () => events.flatMap((each) => (each.kind === 'stanza' ? [fromUtf8(each.stanza.body) ?? ''] : [])),
+    /** How many of its stanzas were accepted. */
+    accepted: () => events.filter(({ kind }) => kind === 'accepted').length,
     event,
     send(to: string, text: string) {
       const sent = systemClock.now()
       const entries = [{ device: '*', octets: utf8('entry') }] as const
-      const stanzaId = `urn:uuid:00000000-0000-4000-8000-${String(events.length).padStart(12, '0')}` as never
+      const stanzaId = `urn:uuid:00000000-0000-4000-8000-${String(++sentCount).padStart(12, '0')}` as never
       apply(
         client.send({
           id: stanzaId,
@@ -148,6 +174,22 @@ export async function device(address: string, port: number) {
         }),
       )
     },
+    /** The code with which the connection was closed. */
+    ended,
     close: () => connection.close(1000, ''),
   }
+}
+
+/** Runs a command to its end. */
+export async function command(argv: readonly string[]): Promise<{ code: number; out: string; err: string }> {
+  const { exit, said } = run(argv)
+  const code = await exit
+  return { code, ...said }
+}
+
+/** Runs a command that must succeed, and answers the JSON it prints. */
+export async function json<T = Record<string, unknown>>(argv: readonly string[]): Promise<T> {
+  const { code, out, err } = await command([...argv, '--json'])
+  if (code !== 0) throw new Error(`${argv.join(' ')} ended with ${code}: ${err}`)
+  return JSON.parse(out) as T
 }

@@ -87,7 +87,7 @@ describe('a look through a mailbox store', () => {
     ['a count of a body that is gone', async ({ keys }) => [del((await keys('mailbox/refs/'))[0] ?? '')]],
     ['a body that nobody has', async () => [put('mailbox/body/AAAA', utf8('x')), put(refsKey('AAAA'), encodeRefs(1))]],
     ['a mark of expiry that is gone', async ({ expiry }) => [del(expiryKey(Math.floor(expiry / stepMs), carol))]],
-  ] satisfies [string, (filled: Awaited<ReturnType<typeof filled>>) => Promise<StoreOp[]>][])(
+  ] satisfies [string, (at: Awaited<ReturnType<typeof filled>>) => Promise<StoreOp[]>][])(
     'finds %s, and says what mends it',
     async (_, damage) => {
       const at = await filled()
