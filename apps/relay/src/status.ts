@@ -19,6 +19,8 @@ export type Status = {
   readonly connections: number
   readonly devices: number
   readonly peersReady: number
+  /** Devices that have left a stanza unacknowledged for long. */
+  readonly stuck: number
   readonly mailbox: { readonly count: number; readonly bytes: number }
   /** Milliseconds that the event loop was late since the last question. */
   readonly loopMs: { readonly mean: number; readonly p99: number; readonly max: number }
@@ -81,7 +83,7 @@ export function createStatus(parts: {
     readiness,
     async read() {
       const of = running()
-      const { connections, devices, peersReady, mailbox } = await freshStats(of)
+      const { connections, devices, peersReady, stuck, mailbox } = await freshStats(of)
       const { bytes } = await store.stats()
       const loopMs = { mean: delay.mean / 1e6 - 10, p99: delay.percentile(99) / 1e6 - 10, max: delay.max / 1e6 - 10 }
       delay.reset()
@@ -97,6 +99,7 @@ export function createStatus(parts: {
         connections,
         devices,
         peersReady,
+        stuck,
         mailbox,
         loopMs: { mean: late(loopMs.mean), p99: late(loopMs.p99), max: late(loopMs.max) },
         memory: { rss, heap: heapUsed },
@@ -106,12 +109,13 @@ export function createStatus(parts: {
       }
     },
     async readings() {
-      const { connections, devices, peersReady, mailbox } = await freshStats(running())
+      const { connections, devices, peersReady, stuck, mailbox } = await freshStats(running())
       const { bytes } = await store.stats()
       return [
         { name: 'parley_relay_connections', value: connections },
         { name: 'parley_relay_devices', value: devices },
         { name: 'parley_relay_peers_ready', value: peersReady },
+        { name: 'parley_relay_stuck_deliveries', value: stuck },
         { name: 'parley_relay_mailbox_stanzas', value: mailbox.count },
         { name: 'parley_relay_mailbox_bytes', value: mailbox.bytes },
         { name: 'parley_relay_ready', value: readiness().length === 0 ? 1 : 0 },

@@ -30,6 +30,8 @@ import type { LiveSession, Sessions } from './sessions.ts'
 export type DeviceSession = {
   /** Monotonic time of the last sign of life; with stanzas on their way, of their last acknowledgement. */
   readonly heard: number
+  /** Monotonic time since which the oldest stanza on its way to the device is there; `undefined` when none is. */
+  readonly delivering: number | undefined
   end(code: StreamCode): void
 }
 
@@ -79,6 +81,8 @@ export function createDeviceSession(context: RelayContext, parts: DeviceSessionP
   let isPumping = false
   let isAgain = false
   let passing = 0
+  // What is on its way to the device, and since when; as many as the window admits.
+  const delivering: { readonly n: number; readonly at: number }[] = []
 
   function apply(out: C2sServerOutput): void {
     link.send(out.frames)
@@ -185,6 +189,7 @@ export function createDeviceSession(context: RelayContext, parts: DeviceSessionP
 
   async function onStanza({ n, stanza }: Extract<C2sServerEvent, { kind: 'stanza' }>): Promise<void> {
     telemetry.count('relay.device.stanza')
+    const came = clock.monotonic()
     if (n === undefined) {
       // No window holds these back, so what is too much is dropped.
       if (passing >= limits.stream.windowStanzas) return
@@ -198,6 +203,7 @@ export function createDeviceSession(context: RelayContext, parts: DeviceSessionP
         ? await router.route(stanza, { lane, federate: true })
         : { bounced: [{ id: stanza.header.id, code: 'rate-limited', retryable: true, wait }] }
     server.settle(n, settlement)
+    telemetry.measure('relay.stanza.accept_ms', clock.monotonic() - came)
     flushSoon()
   }
 
@@ -214,6 +220,9 @@ export function createDeviceSession(context: RelayContext, parts: DeviceSessionP
   async function onAcked(h: number): Promise<void> {
     if (proven === undefined) return
     progress.moved()
+    const now = clock.monotonic()
+    while ((delivering[0]?.n ?? Number.POSITIVE_INFINITY) <= h)
+      telemetry.measure('relay.stanza.deliver_ms', now - (delivering.shift()?.at ?? now))
     pump()
     await mailbox.ack(proven.reader, mailbox.epoch, h)
   }
@@ -253,6 +262,7 @@ export function createDeviceSession(context: RelayContext, parts: DeviceSessionP
       for (const item of items) {
         if (!server.room(item.entry.length + item.body.length) || link.bufferedBytes >= limits.bufferedBytesMax) return
         const bounce = unpackBounce(item.header)
+        delivering.push({ n: item.n, at: clock.monotonic() })
         apply(bounce === undefined ? server.deliver(item.n, item) : server.deliverBounce(item.n, bounce, clock.now()))
       }
     }
@@ -282,6 +292,9 @@ export function createDeviceSession(context: RelayContext, parts: DeviceSessionP
   return {
     get heard() {
       return Math.min(link.heard, progress.since(server.unacknowledged))
+    },
+    get delivering() {
+      return delivering[0]?.at
     },
     end,
   }

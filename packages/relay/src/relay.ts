@@ -68,6 +68,8 @@ export type RelayStats = {
   readonly connections: number
   readonly devices: number
   readonly peersReady: number
+  /** Devices that have left a stanza unacknowledged for a third of `idleMs`. */
+  readonly stuck: number
   readonly mailbox: { readonly count: number; readonly bytes: number }
 }
 
@@ -207,6 +209,11 @@ export async function createRelay(options: RelayOptions): Promise<Relay> {
     return { status: 200, headers: { 'content-type': 'application/json', 'cache-control': 'max-age=300' }, body: document }
   }
 
+  function stuck(): number {
+    const before = clock.monotonic() - limits.idleMs / 3
+    return [...open].filter((session) => 'delivering' in session && (session.delivering ?? before) < before).length
+  }
+
   function sweep(): void {
     const now = clock.monotonic()
     entrance.sweep(now)
@@ -279,6 +286,7 @@ export async function createRelay(options: RelayOptions): Promise<Relay> {
         connections: entrance.open,
         devices: sessions.count,
         peersReady: federation.peersReady,
+        stuck: stuck(),
         mailbox: await mailbox.stats(),
       }
     },
