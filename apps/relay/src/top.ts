@@ -25,7 +25,10 @@ export function drawTop({ status, perSecond }: View): string {
   return [
     `${status.domain}  ${status.notReady.length === 0 ? 'ready' : `NOT READY: ${status.notReady.join(', ')}`}  up ${duration(status.uptimeS)}  pid ${status.pid}  ${status.version}\n\n`,
     pairs([
-      ['connections', `${status.connections} (${status.devices} devices, ${status.peersReady} relays out, ${status.stuck} stuck)`],
+      [
+        'connections',
+        `${status.connections} (${status.devices} devices, ${status.peersReady} relays out, ${status.stuck} stuck)`,
+      ],
       ['waiting', `${mailbox.count} stanzas, ${octets(mailbox.bytes)}`],
       ['store', `${octets(store.bytes)}, ${octets(store.freeBytes)} free`],
       ['memory', `${octets(memory.rss)} (heap ${octets(memory.heap)})`],

@@ -29,6 +29,7 @@ export function run(argv: readonly string[], env: Record<string, string> = {}) {
   const said = { out: '', err: '' }
   const handlers = new Map<string, Set<(name: string) => void>>()
   let onOut = (): void => {}
+  let onErr = (): void => {}
   const exit = runProgram({
     argv,
     env,
@@ -38,6 +39,7 @@ export function run(argv: readonly string[], env: Record<string, string> = {}) {
     },
     err(text) {
       said.err += text
+      onErr()
     },
     onSignal(names, fn) {
       for (const name of names) handlers.set(name, (handlers.get(name) ?? new Set()).add(fn))
@@ -58,6 +60,13 @@ export function run(argv: readonly string[], env: Record<string, string> = {}) {
       return new Promise((done) => {
         onOut = () => fits(said.out) && done()
         onOut()
+      })
+    },
+    /** Resolves when its standard error is so. */
+    logs(fits: (err: string) => boolean): Promise<void> {
+      return new Promise((done) => {
+        onErr = () => fits(said.err) && done()
+        onErr()
       })
     },
     stop() {
@@ -126,6 +135,7 @@ export async function device(who: Identity | string, port: number, { scheme = 'w
   })
   const events: C2sEvent[] = []
   let sentCount = 0
+  const done = new Set<number>()
   const waiting: { readonly find: (event: C2sEvent) => boolean; done(event: C2sEvent): void }[] = []
   const connection = await dialWebSocket(`${scheme}://127.0.0.1:${port}`, {
     subprotocols: [c2sProtocol],
@@ -155,6 +165,20 @@ export async function device(who: Identity | string, port: number, { scheme = 'w
     who: me,
     /** The texts of the stanzas that came, in order. */
     texts: () => events.flatMap((each) => (each.kind === 'stanza' ? [fromUtf8(each.stanza.body) ?? ''] : [])),
+    /** Acknowledges everything that came. */
+    handled(): void {
+      for (const each of events) {
+        if (each.kind !== 'stanza' || each.stanza.n === undefined || done.has(each.stanza.n)) continue
+        done.add(each.stanza.n)
+        apply(client.handled(each.stanza.n))
+      }
+    },
+    /** Resolves when the relay has worked off what was sent before. */
+    async settled(): Promise<void> {
+      const asked = client.request('cards', { address: me.address, since: 0 })
+      apply(asked)
+      await event((each) => each.kind === 'response' && each.id === asked.id)
+    },
     /** How many of its stanzas were accepted. */
     accepted: () => events.filter(({ kind }) => kind === 'accepted').length,
     event,

@@ -1,0 +1,261 @@
+import { copyFileSync, readFileSync, writeFileSync } from 'node:fs'
+import { request } from 'node:https'
+import { join } from 'node:path'
+import { connect, type TLSSocket } from 'node:tls'
+import { fileURLToPath } from 'node:url'
+import { afterEach, describe, expect, it } from 'vitest'
+import { command, device, folder, json, run, stopAll } from './harness.ts'
+
+afterEach(stopAll)
+
+const domain = 'a.localhost'
+const certificates = fileURLToPath(new URL('../../../test/fixtures/tls/', import.meta.url))
+
+/** A relay with a configuration file that can be changed. */
+async function start(settings: object = {}) {
+  const home = folder()
+  const data = join(home, 'data')
+  const file = join(home, 'relay.json')
+  const write = (changed: object): void => writeFileSync(file, JSON.stringify({ domain, data, ...settings, ...changed }))
+  write({})
+  const program = run(['--config', file])
+  const port = await program.ready()
+  const at = ['--config', file]
+  /** Changes the file, and has it read by signal. */
+  const reload = async (changed: object): Promise<string> => {
+    const before = program.said.err.length
+    write(changed)
+    program.signal('SIGHUP')
+    await program.logs((err) => /reloaded"/.test(err.slice(before)))
+    return program.said.err.slice(before)
+  }
+  return { home, data, file, program, port, at, reload, write }
+}
+
+const get = async (url: string): Promise<readonly [number, string]> => {
+  const response = await fetch(url)
+  return [response.status, await response.text()]
+}
+
+describe('health', () => {
+  it('is told on the main port, and nothing else is', async () => {
+    const { port } = await start()
+    const url = `http://127.0.0.1:${port}`
+    expect(await get(`${url}/healthz`)).toEqual([200, 'ok\n'])
+    expect(await get(`${url}/readyz`)).toEqual([200, 'ok\n'])
+    expect((await fetch(`${url}/readyz`, { method: 'POST' })).status).toBe(405)
+    expect((await get(`${url}/metrics`))[0]).toBe(404)
+    expect((await get(`${url}/.well-known/parley`))[0]).toBe(200)
+  })
+
+  it('says so when there is no room: nothing new is taken, everything stored is delivered and leaves', async () => {
+    const { port, at, reload } = await start()
+    const bob = await device(`bob@${domain}`, port)
+    bob.close()
+    await bob.ended
+    const alice = await device(`alice@${domain}`, port)
+    alice.send(`bob@${domain}`, 'while there is room')
+    await alice.event(({ kind }) => kind === 'accepted')
+    await reload({ diskFreeBytesMin: Number.MAX_SAFE_INTEGER })
+    expect(await get(`http://127.0.0.1:${port}/readyz`)).toEqual([503, 'disk-full\n'])
+    expect((await get(`http://127.0.0.1:${port}/healthz`))[0]).toBe(200)
+    alice.send(`bob@${domain}`, 'too late')
+    expect(await alice.event(({ kind }) => kind === 'bounced')).toMatchObject({ code: 'unavailable', retryable: true })
+    const back = await device(bob.who, port)
+    await back.event(() => back.texts().length === 1)
+    expect(back.texts()).toEqual(['while there is room'])
+    back.handled()
+    await back.settled()
+    // A deletion that waits for its batch is not lost; the test's time limit ends this.
+    while ((await json<{ mailbox: { count: number } }>([...at, 'status'])).mailbox.count > 0) await back.settled()
+    await reload({})
+    expect((await get(`http://127.0.0.1:${port}/readyz`))[0]).toBe(200)
+    alice.send(`bob@${domain}`, 'there is room again')
+    await back.event(() => back.texts().length === 2)
+  })
+})
+
+describe('metrics', () => {
+  const scrape = async (text: string): Promise<ReadonlyMap<string, number>> => {
+    const url = /metrics (http:\S+)/.exec(text)?.[1] ?? ''
+    const [status, page] = await get(url)
+    expect(status).toBe(200)
+    return new Map(
+      page.split('\n').flatMap((line) => {
+        const [, name, value] = /^([a-zA-Z_:][\w:]*(?:\{[^}]*\})?) (\S+)$/.exec(line) ?? []
+        return name === undefined ? [] : [[name, Number(value)] as const]
+      }),
+    )
+  }
+
+  it('are off unless asked for, and count what goes on', async () => {
+    expect((await start()).program.said.out).not.toContain('metrics')
+    const { program, port } = await start({ adminListen: '127.0.0.1:0' })
+    await program.says((out) => out.includes('metrics'))
+    const alice = await device(`alice@${domain}`, port)
+    const bob = await device(`bob@${domain}`, port)
+    alice.send(`bob@${domain}`, 'hello')
+    await bob.event(({ kind }) => kind === 'stanza')
+    bob.handled()
+    await bob.settled()
+    const metrics = await scrape(program.said.out)
+    for (const [name, value] of [
+      ['parley_relay_device_login_total', 2],
+      ['parley_relay_device_stanza_total', 1],
+      ['parley_relay_devices', 2],
+      ['parley_relay_ready', 1],
+      ['parley_relay_stuck_deliveries', 0],
+      ['parley_relay_stanza_accept_seconds_count', 1],
+      ['parley_relay_stanza_deliver_seconds_count', 1],
+    ] as const)
+      expect([name, metrics.get(name)]).toEqual([name, value])
+    expect(metrics.get('nodejs_eventloop_lag_p99_seconds')).toBeGreaterThanOrEqual(0)
+    expect([...metrics.keys()].join('\n')).not.toMatch(/alice|bob/)
+  })
+
+  it('are all there that the dashboard shows, before anything has happened', async () => {
+    const dashboard = JSON.parse(readFileSync(new URL('../deploy/grafana.json', import.meta.url), 'utf8'))
+    const expressions: string[] = dashboard.panels.flatMap((panel: { targets?: { expr: string }[] }) =>
+      (panel.targets ?? []).map(({ expr }) => expr),
+    )
+    expect(expressions.length).toBeGreaterThan(10)
+    const { program } = await start({
+      adminListen: '127.0.0.1:0',
+      tlsCert: join(certificates, 'first.cert.pem'),
+      tlsKey: join(certificates, 'first.key.pem'),
+    })
+    await program.says((out) => out.includes('metrics'))
+    const url = /metrics (http:\S+)/.exec(program.said.out)?.[1] ?? ''
+    const [, page] = await get(url)
+    const exported = new Set(
+      [...page.matchAll(/^# TYPE (\S+) (\w+)/gm)].flatMap(([, name = '', type]) =>
+        type === 'histogram' ? [`${name}_bucket`, `${name}_count`, `${name}_sum`] : [name],
+      ),
+    )
+    const named = expressions.flatMap((expr) => expr.match(/\b(?:parley_relay|nodejs|process)_\w+/g) ?? [])
+    expect(named.filter((name) => !exported.has(name))).toEqual([])
+  })
+})
+
+describe('the log', () => {
+  it('names nobody unless it is asked to', async () => {
+    const { at, program, port, reload } = await start({ logLevel: 'debug' })
+    const alice = await device(`alice@${domain}`, port)
+    alice.close()
+    await command([...at, 'account', 'remove', `alice@${domain}`])
+    expect(program.said.err).toMatch(/"on":"#[\w-]{12}","msg":"account removed"/)
+    expect(program.said.err).not.toContain('alice')
+    await reload({ logLevel: 'info', logAddresses: true })
+    await (await device(`carol@${domain}`, port)).close()
+    await command([...at, 'account', 'remove', `carol@${domain}`])
+    expect(program.said.err).toContain(`"on":"carol@${domain}","msg":"account removed"`)
+  })
+})
+
+describe('a change of the configuration', () => {
+  it('says what has changed and what waits for a restart, by signal and by command', async () => {
+    const { at, reload, write } = await start()
+    const said = await reload({ routes: ['b.localhost=ws://127.0.0.1:9'], port: 1, limits: { idleMs: 5 }, logLevel: 'debug' })
+    expect(JSON.parse(said.split('\n')[0] ?? '')).toMatchObject({
+      changed: ['routes', 'logLevel'],
+      restart: ['port', 'limits.idleMs'],
+      msg: 'configuration reloaded',
+    })
+    write({ registration: 'invite' })
+    expect(await json([...at, 'reload'])).toEqual({
+      changed: ['routes', 'registration', 'logLevel'],
+      restart: ['port', 'limits.idleMs'],
+    })
+  })
+
+  it('that is wrong changes nothing, and says all that is wrong', async () => {
+    const { at, reload } = await start()
+    const said = await reload({ prot: 1, logLevel: 'loud' })
+    expect(said).toContain('prot: not known; did you mean port?')
+    expect(await command([...at, 'reload'])).toMatchObject({ code: 1, err: expect.stringContaining('logLevel') })
+  })
+})
+
+describe('TLS', () => {
+  const files = (home: string) => ({ tlsCert: join(home, 'cert.pem'), tlsKey: join(home, 'key.pem') })
+  const put = (name: string, home: string): void => {
+    copyFileSync(join(certificates, `${name}.cert.pem`), files(home).tlsCert)
+    copyFileSync(join(certificates, `${name}.key.pem`), files(home).tlsKey)
+  }
+  const secured = (port: number): Promise<TLSSocket> =>
+    new Promise((done, failed) => {
+      const socket = connect({ port, host: '127.0.0.1', rejectUnauthorized: false }, () => done(socket))
+      socket.on('error', failed)
+    })
+  const nameAt = async (port: number): Promise<unknown> => {
+    const socket = await secured(port)
+    const { CN } = socket.getPeerCertificate().subject
+    socket.destroy()
+    return CN
+  }
+
+  it('takes a new certificate by signal, without ending a connection; one that does not fit is refused', async () => {
+    const home = folder()
+    put('first', home)
+    const { port, program, reload } = await start(files(home))
+    const open = await secured(port)
+    const name = 'first.localhost'
+    expect(open.getPeerCertificate().subject.CN).toBe(name)
+    copyFileSync(join(certificates, 'second.cert.pem'), files(home).tlsCert)
+    expect(await reload({})).toContain('is not the key of')
+    expect(await nameAt(port)).toBe(name)
+    put('second', home)
+    await reload({})
+    expect(await nameAt(port)).toBe('second.localhost')
+    const answer = new Promise<string>((done) => open.once('data', (octets) => done(octets.toString())))
+    open.write('GET /readyz HTTP/1.1\r\nHost: first.localhost\r\n\r\n')
+    expect(await answer).toMatch(/^HTTP\/1\.1 200 /)
+    open.destroy()
+    expect(program.said.err).toContain('"names":"DNS:localhost, DNS:second.localhost')
+  })
+
+  it('is spoken on the main port only when asked for, and a wrong pair stops the start', async () => {
+    const home = folder()
+    put('first', home)
+    const { port } = await start(files(home))
+    const status = await new Promise<number | undefined>((done, failed) => {
+      request({ port, host: '127.0.0.1', path: '/readyz', rejectUnauthorized: false }, (response) => done(response.statusCode))
+        .on('error', failed)
+        .end()
+    })
+    expect(status).toBe(200)
+    await expect(fetch(`http://127.0.0.1:${port}/readyz`)).rejects.toThrow()
+    copyFileSync(join(certificates, 'second.key.pem'), files(home).tlsKey)
+    const wrong = ['--domain', domain, '--data', folder(), '--tls-cert', files(home).tlsCert, '--tls-key', files(home).tlsKey]
+    expect(await command(wrong)).toMatchObject({ code: 1, err: expect.stringContaining('is not the key of') })
+    expect(await command([...wrong, 'check-config'])).toMatchObject({
+      code: 2,
+      err: expect.stringContaining('is not the key of'),
+    })
+  })
+})
+
+describe('check-config', () => {
+  it('prints what would run and where each setting comes from', async () => {
+    const home = folder()
+    const file = join(home, 'relay.json')
+    writeFileSync(file, JSON.stringify({ domain, data: home, limits: { mailbox: { countMax: 7 } } }))
+    const { code, out } = await command(['check-config', '--config', file, '--port', '5280'])
+    expect(code).toBe(0)
+    expect(out).toMatch(/^port +5280 +flag$/m)
+    expect(out).toMatch(new RegExp(`^domain +a\\.localhost +${file}$`, 'm'))
+    expect(out).toMatch(/^registration +open +default$/m)
+    expect(out).toMatch(/^limits\.mailbox\.countMax +7 +\S/m)
+    expect(await json(['check-config', '--config', file])).toMatchObject({ ok: true })
+  })
+
+  it('prints everything that is wrong', async () => {
+    const file = join(folder(), 'relay.json')
+    writeFileSync(file, '{"domian":"x","port":"many"}')
+    const { code, err } = await command(['--config', file, 'check-config'])
+    expect(code).toBe(2)
+    expect(err.trimEnd().split('\n')).toHaveLength(4)
+    writeFileSync(file, '{')
+    expect((await command(['--config', file, 'check-config'])).err).toContain('is not JSON')
+  })
+})
