@@ -106,7 +106,8 @@ function makeCommand(io: ProgramIo, exit: (code: ExitCode) => void): Command {
       ),
     )
   make(invite, 'list', 'those that may still be used').action(on(commands.listInvites))
-  make(invite, 'revoke <id>', 'ends one').action(on(commands.revokeInvite))
+  // An id may begin with a hyphen, and even with -h.
+  make(invite, 'revoke <id>', 'ends one').allowUnknownOption().helpOption(false).action(on(commands.revokeInvite))
 
   const block = program.command('block').description('addresses and domains from which nobody here takes anything')
   make(block, 'list', 'shows them').action(on(commands.listBlocks))

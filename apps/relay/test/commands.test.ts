@@ -146,7 +146,11 @@ describe('commands on accounts and invitations', () => {
     expect(await json([...at, 'invite', 'list'])).toMatchObject([{ id: made.id, uses: 3 }])
     expect((await command([...at, 'invite', 'list'])).out).not.toContain(made.token)
     expect((await command([...at, 'invite', 'revoke', made.id])).code).toBe(0)
-    expect((await command([...at, 'invite', 'revoke', made.id])).code).toBe(1)
+    for (const id of [made.id, '-abc', '-h1234'])
+      expect(await command([...at, 'invite', 'revoke', id])).toMatchObject({
+        code: 1,
+        err: expect.stringContaining('no open invitation'),
+      })
     expect(await json([...at, 'invite', 'list'])).toEqual([])
     for (const wrong of [
       ['--expires', 'soon'],

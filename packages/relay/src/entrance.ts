@@ -18,6 +18,8 @@ export interface Entrance {
   /** Connections of every kind. */
   readonly open: number
   enter(connection: Connection): void
+  /** Devices with a stanza on its way to them since before this monotonic time. */
+  stuck(before: number): number
   /** Ends who was silent for too long. */
   sweep(now: number): void
   /** Shows out the relays of domains that may not come any more. */
@@ -107,6 +109,7 @@ export function createEntrance(context: RelayContext, parts: EntranceParts): Ent
       return open.size
     },
     enter,
+    stuck: (before) => [...open].filter((session) => 'delivering' in session && (session.delivering ?? before) < before).length,
     sweep(now) {
       for (const session of [...open]) if (now - session.heard > limits.idleMs) session.end('idle')
     },

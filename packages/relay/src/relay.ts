@@ -209,11 +209,6 @@ export async function createRelay(options: RelayOptions): Promise<Relay> {
     return { status: 200, headers: { 'content-type': 'application/json', 'cache-control': 'max-age=300' }, body: document }
   }
 
-  function stuck(): number {
-    const before = clock.monotonic() - limits.idleMs / 3
-    return [...open].filter((session) => 'delivering' in session && (session.delivering ?? before) < before).length
-  }
-
   function sweep(): void {
     const now = clock.monotonic()
     entrance.sweep(now)
@@ -286,7 +281,7 @@ export async function createRelay(options: RelayOptions): Promise<Relay> {
         connections: entrance.open,
         devices: sessions.count,
         peersReady: federation.peersReady,
-        stuck: stuck(),
+        stuck: entrance.stuck(clock.monotonic() - limits.idleMs / 3),
         mailbox: await mailbox.stats(),
       }
     },
