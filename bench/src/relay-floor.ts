@@ -6,7 +6,7 @@
 import { fileURLToPath } from 'node:url'
 import { Level } from 'level'
 import { WebSocket, WebSocketServer } from 'ws'
-import { type Client, type Service, startServer } from './relay-service.ts'
+import { type Client, type Service, startNode } from './relay-service.ts'
 
 // The first octet says what follows: who I am, a message for somebody, "taken over", "handled up to".
 const [isLogin, isMessage, isAccepted, isHandled] = [0, 1, 2, 3]
@@ -21,7 +21,7 @@ function u32(kind: number, value: number, body?: Uint8Array): Buffer {
 
 /** The client side of a floor. */
 export async function startFloor(folder: string | undefined): Promise<Service> {
-  const { port, ...server } = await startServer([fileURLToPath(import.meta.url), ...(folder === undefined ? [] : [folder])])
+  const { port, ...server } = await startNode([fileURLToPath(import.meta.url), ...(folder === undefined ? [] : [folder])])
   return {
     ...server,
     name: folder === undefined ? 'bare ws forwarder' : 'bare ws + LevelDB',

@@ -3,13 +3,15 @@
  * acknowledgements. A device acknowledges at once and keeps nothing.
  * @module
  */
+import { mkdirSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { type DeviceId, parseAddress, uuidUrnFrom } from '@parley/core'
 import { signCard, signStatement } from '@parley/identity'
 import { generateKey, importKey, type Jwk, publicJwk, thumbprint } from '@parley/jose'
 import { type C2sClientOptions, c2sProtocol, createC2sClient, type OutgoingStanza } from '@parley/stream'
 import { WebSocket } from 'ws'
-import { type Client, type Listener, type Service, startServer } from './relay-service.ts'
+import { type Client, type Listener, type Service, startNode } from './relay-service.ts'
 import { random } from './work.ts'
 
 const domain = 'a.localhost'
@@ -23,23 +25,36 @@ type Account = Omit<C2sClientOptions, 'random' | 'position' | 'relayKey' | 'regi
   position?: C2sClientOptions['position']
 }
 
-export async function startParley(folder: string): Promise<Service> {
-  const { port, ...server } = await startServer([
-    bin,
-    '--domain',
-    domain,
-    '--port',
-    '0',
-    '--data',
-    folder,
-    '--log-level',
-    'silent',
-  ])
+/** All load comes from one network address, and more of it from each account than the defaults allow. */
+const limits = {
+  connectionsMax: 30_000,
+  connectionsPerPeerMax: 30_000,
+  connectionsPerPeerPerMinute: 1_000_000,
+  framesPerSecond: 1_000_000,
+  bytesPerSecond: 10_000_000_000,
+  stanzasPerAccountPerSecond: 1_000_000,
+  bytesPerAccountPerSecond: 10_000_000_000,
+  registrationsPerPeerPerHour: 100_000_000,
+}
+
+export type ParleyOptions = {
+  /** Has everything written, also what is acknowledged at once. */
+  readonly storesAll?: boolean
+}
+
+/** Starts a relay that keeps everything in `folder`. */
+export async function startParley(folder: string, { storesAll = false }: ParleyOptions = {}): Promise<Service> {
+  mkdirSync(folder, { recursive: true })
+  const config = join(folder, 'config.json')
+  const all = storesAll ? { ...limits, mailbox: { skipHoldMs: 0 } } : limits
+  writeFileSync(config, JSON.stringify({ domain, port: 0, data: join(folder, 'data'), logLevel: 'info', limits: all }))
+  const { port, stderr, ...server } = await startNode([bin, '--config', config])
   const accounts = new Map<number, Account>()
   return {
     ...server,
-    name: 'parley-relay',
+    name: storesAll ? 'parley-relay, all stored' : 'parley-relay',
     stores: true,
+    totals: () => totalsIn(stderr()),
     connect(id, listener) {
       const known = accounts.get(id)
       const account = known ?? makeAccount(id)
@@ -47,6 +62,15 @@ export async function startParley(folder: string): Promise<Service> {
       return connect(`ws://127.0.0.1:${port}`, { account, isNew: known === undefined, listener })
     },
   }
+}
+
+/** The sums that the relay logs when it has drained. */
+function totalsIn(log: string): Readonly<Record<string, number>> {
+  for (const line of log.split('\n').reverse()) {
+    if (!line.includes('"totals"')) continue
+    return (JSON.parse(line) as { totals: Record<string, number> }).totals
+  }
+  return {}
 }
 
 function makeAccount(id: number): Account {

@@ -23,6 +23,8 @@ export type Service = {
   readonly name: string
   /** False where a message for somebody who is away is lost. */
   readonly stores: boolean
+  /** What the server said it did, by name, once it has stopped. */
+  totals?(): Readonly<Record<string, number>>
   connect(id: number, listener: Listener): Promise<Client>
   /** Seconds of processor time so far. */
   cpuSeconds(): number
@@ -31,40 +33,75 @@ export type Service = {
   stop(): Promise<void>
 }
 
-export type ServerProcess = Pick<Service, 'cpuSeconds' | 'memoryBytes' | 'stop'> & { readonly port: number }
+export type ServerProcess = Pick<Service, 'cpuSeconds' | 'memoryBytes' | 'stop'> & {
+  readonly port: number
+  /** What it has written to standard error. */
+  stderr(): string
+}
+
+export type ServerOptions = {
+  /** The first line of standard output that says it is ready; its first group is the port, if it has one. */
+  readonly ready: RegExp
+  readonly cwd?: string
+  readonly env?: Readonly<Record<string, string>>
+  /** Where its port is, if it does not tell. */
+  readonly port?: number
+}
 
 const ticksPerSecond = 100
 
-/** Starts a program of Node that prints `port=…` when it is ready. */
-export async function startServer(args: readonly string[]): Promise<ServerProcess> {
-  const stdio: ['ignore', 'pipe', 'inherit'] = ['ignore', 'pipe', 'inherit']
+/** Starts a program of Node that prints `port=…` when it is ready. `--profile=FOLDER` has it write a profile there. */
+export function startNode(args: readonly string[]): Promise<ServerProcess> {
+  const folder = process.argv.find((argument) => argument.startsWith('--profile='))?.slice('--profile='.length)
+  const profile = folder === undefined ? [] : ['--cpu-prof', '--cpu-prof-dir', folder]
+  return startServer([process.execPath, ...profile, ...args], { ready: / port=(\d+)/ })
+}
+
+/** Starts a program on the first core. */
+export async function startServer(command: readonly string[], options: ServerOptions): Promise<ServerProcess> {
+  const { ready, cwd, env, port } = options
   // util-linux has it; elsewhere the system puts the process where it likes.
-  const child =
-    process.platform === 'linux'
-      ? spawn('taskset', ['-c', '0', process.execPath, ...args], { stdio })
-      : spawn(process.execPath, args, { stdio })
-  const ended = new Promise<void>((done) => child.once('exit', () => done()))
+  const [program = '', ...args] = process.platform === 'linux' ? ['taskset', '-c', '0', ...command] : command
+  const child = spawn(program, args, {
+    stdio: ['ignore', 'pipe', 'pipe'],
+    ...(cwd === undefined ? {} : { cwd }),
+    env: { ...process.env, ...env },
+  })
+  let stderr = ''
+  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    stderr = (stderr + text).slice(-100_000)
+  })
+  const ended = new Promise<void>((done) => child.once('close', () => done()))
   const { pid } = child
+  if (pid === undefined) throw new Error(`${program} cannot be started`)
   for await (const line of createInterface({ input: child.stdout })) {
-    const port = / port=(\d+)/.exec(line)?.[1]
-    if (port === undefined || pid === undefined) continue
+    const match = ready.exec(line)
+    if (match === null) continue
+    // What it says from now on is not read, and must not fill the pipe.
+    child.stdout.resume()
     return {
-      port: Number(port),
-      cpuSeconds() {
-        // The name in parentheses may hold spaces; utime and stime are the 14th and 15th fields (proc(5)).
-        const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
-        const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
-        return (Number(fields[11]) + Number(fields[12])) / ticksPerSecond
-      },
-      memoryBytes() {
-        const status = readFileSync(`/proc/${pid}/status`, 'utf8')
-        return Number(/VmRSS:\s+(\d+)/.exec(status)?.[1] ?? 0) * 1024
-      },
+      port: port ?? Number(match[1]),
+      cpuSeconds: () => cpuSecondsOf(pid),
+      memoryBytes: () => memoryBytesOf(pid),
+      stderr: () => stderr,
       async stop() {
         child.kill()
         await ended
       },
     }
   }
-  throw new Error(`${args.join(' ')} did not start`)
+  throw new Error(`${command.join(' ')} did not start: ${stderr}`)
+}
+
+/** Seconds of processor time of a process so far. */
+export function cpuSecondsOf(pid: number): number {
+  // The name in parentheses may hold spaces; utime and stime are the 14th and 15th fields (proc(5)).
+  const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+  return (Number(fields[11]) + Number(fields[12])) / ticksPerSecond
+}
+
+export function memoryBytesOf(pid: number): number {
+  const status = readFileSync(`/proc/${pid}/status`, 'utf8')
+  return Number(/VmRSS:\s+(\d+)/.exec(status)?.[1] ?? 0) * 1024
 }

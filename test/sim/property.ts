@@ -16,13 +16,15 @@ export const shares = {
   delivery: { test: 80, soak: 3_000 },
   // One seed of it is some 350 runs.
   'crash points': { test: 1, soak: 12 },
+  // One seed of it is some 600 runs.
+  'write skipping': { test: 1, soak: 12 },
   'lying relays': { test: 40, soak: 1_500 },
   'lying clients': { test: 60, soak: 2_000 },
   partitions: { test: 120, soak: 3_000 },
   'bad disks': { test: 120, soak: 3_000 },
   'wrong clocks': { test: 190, soak: 3_000 },
   secrecy: { test: 129, soak: 1_988 },
-  limits: { test: 260, soak: 2_500 },
+  limits: { test: 259, soak: 2_488 },
 } as const
 
 export type Property = {

@@ -34,6 +34,7 @@ const families = {
 /** Shown with 0 before they first happen, so that a rate can be taken of them. */
 const known: Readonly<Record<string, string>> = {
   'mailbox.duplicate': 'Stanzas that came again and were not stored twice.',
+  'mailbox.skipped': 'Stanzas that devices acknowledged before they were written, and so never were.',
   'mailbox.turn_failed': 'Batches that the store did not take.',
   'relay.device.login': 'Devices let in.',
   'relay.device.stanza': 'Stanzas from devices.',

@@ -16,6 +16,13 @@ export type MailboxLimits = {
   readonly logsMax: number
   /** (origin, id) pairs remembered to suppress duplicates; an economy, no guarantee rests on it. */
   readonly duplicatesMax: number
+  /**
+   * Milliseconds for which a stanza that a reader was given at once may wait for its acknowledgement before it is stored; what is
+   * acknowledged by then is not written. 0 stores everything.
+   */
+  readonly skipHoldMs: number
+  /** Octets that may wait so, of all readers together. */
+  readonly heldBytesMax: number
   /** Stanzas expire in steps of this many milliseconds, at most that much late in the store; `read` leaves them out at once. */
   readonly expiryStepMs: number
 }
@@ -28,5 +35,7 @@ export const mailboxLimits: MailboxLimits = {
   recentBytesMax: 16 * 1024 * 1024,
   logsMax: 20_000,
   duplicatesMax: 8192,
+  skipHoldMs: 250,
+  heldBytesMax: 16 * 1024 * 1024,
   expiryStepMs: 60_000,
 }

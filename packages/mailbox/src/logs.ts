@@ -5,25 +5,48 @@
 import type { Store } from '@parley/core'
 import { MailboxError } from './errors.ts'
 import type { RecentEnd } from './recent.ts'
-import { decodeLog, logKey } from './record.ts'
+import { decodeLog, type LogRecord, logKey } from './record.ts'
+import type { AckJob } from './turn.ts'
+import type { Place } from './waiting.ts'
 
 /** One reader's log. */
 export type Log = {
   readonly reader: string
-  /** Positions up to here are reserved in the store. */
+  /** Positions up to here are reserved in the store, or will be when the batch under way is written. */
   reserved: number
+  /** Positions up to here are reserved for certain. */
+  safe: number
   /** The highest position handed out. */
   issued: number
   /** The highest position whose stanza is synced; readers see nothing above. */
   durable: number
   /** Positions up to here are gone. */
   acked: number
+  /** The highest position that stands for a stanza, stored or on its way to the reader, as far as memory knows. */
+  last: number
+  /** The reader has said that it has everything up to here. */
+  handled: number
+  /** Stanzas in the batch under way. */
+  writing: number
+  /** Stanzas that have a position and are not in the store, in order. */
+  readonly waiting: Place[]
+  waitingBytes: number
+  /** More positions were asked for. */
+  isReserving: boolean
+  /** The deletion that waits for its turn. */
+  deletion: AckJob | undefined
+  /** How long the reader takes to acknowledge, in milliseconds, once that is known. */
+  paceMs: number | undefined
+  /** A position that was given to the reader, and when, to learn its pace. */
+  probe: { readonly n: number; readonly at: number } | undefined
   count: number
   bytes: number
   readonly end: RecentEnd
 }
 
 export interface Logs {
+  /** The log of `reader`, if it is in memory. */
+  get(reader: string): Log | undefined
   /** The logs of `readers`, loaded together where they are not in memory. */
   load(readers: Iterable<string>): Promise<ReadonlyMap<string, Log>>
   /** Sets sums and marks back to what the store holds, after a batch that failed. Positions stay used. */
@@ -36,19 +59,19 @@ export function createLogs(options: { readonly store: Store; readonly logsMax: n
   const { store, logsMax } = options
   const known = new Map<string, Log>()
 
-  async function stored(reader: readonly string[]): Promise<(Omit<Log, 'end' | 'reader'> | undefined)[]> {
+  async function stored(reader: readonly string[]): Promise<(LogRecord | undefined)[]> {
     const values = await store.getMany(reader.map(logKey))
     return values.map((value) => {
       if (value === undefined) return undefined
       const record = decodeLog(value)
       if (record === undefined)
         throw new MailboxError('ERR_MAILBOX_STORE_CORRUPT', 'a log record of the mailbox store is damaged')
-      // Which of the reserved positions were issued before a crash is not known: none of them is issued again.
-      return { ...record, issued: record.reserved }
+      return record
     })
   }
 
   return {
+    get: (reader) => known.get(reader),
     async load(readers) {
       const found = new Map<string, Log>()
       const missing: string[] = []
@@ -60,9 +83,8 @@ export function createLogs(options: { readonly store: Store; readonly logsMax: n
       if (missing.length > 0) {
         const records = await stored(missing)
         missing.forEach((reader, i) => {
-          const record = records[i] ?? { reserved: 0, issued: 0, durable: 0, acked: 0, count: 0, bytes: 0 }
           // Another call may have loaded the same log in the meantime; there is only one of each.
-          const log = known.get(reader) ?? { reader, ...record, end: { from: record.issued, items: [] } }
+          const log = known.get(reader) ?? makeLog(reader, records[i])
           known.set(reader, log)
           found.set(reader, log)
         })
@@ -79,6 +101,7 @@ export function createLogs(options: { readonly store: Store; readonly logsMax: n
       all.forEach((log, i) => {
         const record = records[i]
         log.reserved = record?.reserved ?? 0
+        log.safe = log.reserved
         log.acked = record?.acked ?? 0
         log.count = record?.count ?? 0
         log.bytes = record?.bytes ?? 0
@@ -88,8 +111,33 @@ export function createLogs(options: { readonly store: Store; readonly logsMax: n
       if (known.size <= logsMax) return
       for (const [reader, log] of known) {
         if (known.size <= logsMax) break
-        if (log.end.items.length === 0) known.delete(reader)
+        if (log.end.items.length === 0 && log.waiting.length === 0 && log.writing === 0) known.delete(reader)
       }
     },
+  }
+}
+
+function makeLog(reader: string, record: LogRecord = { reserved: 0, durable: 0, acked: 0, count: 0, bytes: 0 }): Log {
+  const { reserved, durable, acked, count, bytes } = record
+  return {
+    reader,
+    reserved,
+    safe: reserved,
+    // Which of the reserved positions were issued before a crash is not known: none of them is issued again.
+    issued: reserved,
+    durable,
+    acked,
+    last: count === 0 ? 0 : durable,
+    handled: 0,
+    writing: 0,
+    count,
+    bytes,
+    waiting: [],
+    waitingBytes: 0,
+    isReserving: false,
+    deletion: undefined,
+    paceMs: undefined,
+    probe: undefined,
+    end: { from: reserved, items: [] },
   }
 }

@@ -23,8 +23,9 @@ import {
   readerIn,
   schemaVersion,
 } from './record.ts'
-import { type AppendJob, createTurn, type Job } from './turn.ts'
+import { createAckJob, createTurn, type Job } from './turn.ts'
 import { createTurns, type Turns } from './turns.ts'
+import { createWaiting, makeAppend } from './waiting.ts'
 
 export type MailboxOptions = {
   readonly store: Store
@@ -34,6 +35,11 @@ export type MailboxOptions = {
   readonly telemetry?: Telemetry
   /** Set at the first start on a restored store: positions of the old epoch mean nothing any more. */
   readonly restored?: boolean
+  /**
+   * Gives a stanza to a reader who is there, before it is stored; false when it is not there, has no room, or its connection did
+   * not carry everything up to `after`. What the reader acknowledges soon is then not written (`skipHoldMs`).
+   */
+  readonly give?: (reader: string, item: MailboxItem, after: number) => boolean
 }
 
 /** For whom a stanza is stored, and the octets only that reader gets. */
@@ -48,6 +54,8 @@ export type MailboxContent = {
   /** Both together suppress a repeated append while it is remembered. `origin` must be authenticated. */
   readonly origin?: string
   readonly id?: string
+  /** It may be given to readers who are there before it is stored. */
+  readonly isEarly?: boolean
 }
 
 export type MailboxPosition = { readonly reader: string; readonly n: number }
@@ -67,7 +75,10 @@ export type AckOutcome = 'done' | 'other-epoch' | 'beyond'
 export interface Mailbox {
   /** 64 random bits, new when the store is created or restored. */
   readonly epoch: string
-  /** Resolves when the stanza is durable in every log, or rejects and is in none (`ERR_MAILBOX_FULL`, `ERR_MAILBOX_STORE_FAILED`). */
+  /**
+   * Resolves when every reader has the stanza in its log, durable, or has acknowledged it; or rejects, and it is in no log
+   * (`ERR_MAILBOX_FULL`, `ERR_MAILBOX_STORE_FAILED`).
+   */
   append(entries: readonly MailboxEntry[], content: MailboxContent): Promise<readonly MailboxPosition[]>
   /** Stanzas behind `after` in order: at least one if there is any, then as many as the limits allow. */
   read(reader: string, after: number, limits: ReadLimits): Promise<readonly MailboxItem[]>
@@ -94,7 +105,16 @@ export async function createMailbox(options: MailboxOptions): Promise<Mailbox> {
   const epoch = await openEpoch(options)
   const logs = createLogs({ store, logsMax: limits.logsMax })
   const recent = createRecent({ bytesMax: limits.recentBytesMax })
-  const turn = createTurn({ store, random, clock, limits, logs, recent, telemetry })
+  const waiting = createWaiting({
+    logs,
+    clock,
+    limits,
+    telemetry,
+    give: options.give,
+    push: (job) => turns.push(job),
+    reserve: ({ reader }) => turns.push({ kind: 'reserve', reader }),
+  })
+  const turn = createTurn({ store, random, limits, logs, recent, waiting, clock, telemetry })
   const turns: Turns<Job> = createTurns<Job>((jobs) => turn(jobs, turns.again))
   const seen = new Map<string, Promise<readonly MailboxPosition[]>>()
   let closed = false
@@ -140,6 +160,21 @@ export async function createMailbox(options: MailboxOptions): Promise<Mailbox> {
     return submit<number>((settle) => ({ kind: 'remove', reader, positions, ...settle }))
   }
 
+  function acknowledge(log: Log, upTo: number): Promise<AckOutcome> {
+    if (!(upTo <= log.issued)) return Promise.resolve('beyond')
+    if (upTo <= log.acked || waiting.handled(log, upTo)) return done
+    const before = log.deletion
+    if (before !== undefined) {
+      before.upTo = Math.max(before.upTo, upTo)
+      return before.promise
+    }
+    if (closed) return Promise.reject(new MailboxError('ERR_MAILBOX_CLOSED', 'the mailbox is closed'))
+    const job = createAckJob(log.reader, upTo)
+    log.deletion = job
+    turns.push(job)
+    return job.promise
+  }
+
   return {
     epoch,
     append(entries, content) {
@@ -155,12 +190,16 @@ export async function createMailbox(options: MailboxOptions): Promise<Mailbox> {
         telemetry.count('mailbox.duplicate')
         return before
       }
-      const appended = submit<readonly MailboxPosition[]>(
-        (settle): AppendJob => ({ kind: 'append', entries, content, ...settle }),
-      )
+      if (closed) return Promise.reject(new MailboxError('ERR_MAILBOX_CLOSED', 'the mailbox is closed'))
+      const appended = new Promise<readonly MailboxPosition[]>((resolve, reject) => {
+        const fail = (error: unknown): void => {
+          if (duplicateKey !== undefined) seen.delete(duplicateKey)
+          reject(error)
+        }
+        waiting.enter(makeAppend(entries, content, { resolve, reject: fail }))
+      })
       if (duplicateKey !== undefined) {
         seen.set(duplicateKey, appended)
-        appended.catch(() => seen.delete(duplicateKey))
         for (const oldest of seen.keys()) {
           if (seen.size <= limits.duplicatesMax) break
           seen.delete(oldest)
@@ -190,12 +229,10 @@ export async function createMailbox(options: MailboxOptions): Promise<Mailbox> {
       for (const item of inMemory) if (!take(item)) return items
       return items
     },
-    async ack(reader, ackEpoch, upTo) {
-      if (ackEpoch !== epoch) return 'other-epoch'
-      const log = await loadLog(reader)
-      if (!(upTo <= log.durable)) return 'beyond'
-      if (upTo <= log.acked) return 'done'
-      return submit<AckOutcome>((settle) => ({ kind: 'ack', reader, upTo, ...settle }))
+    ack(reader, ackEpoch, upTo) {
+      if (ackEpoch !== epoch) return Promise.resolve('other-epoch')
+      const log = logs.get(reader)
+      return log === undefined ? loadLog(reader).then((loaded) => acknowledge(loaded, upTo)) : acknowledge(log, upTo)
     },
     async expire(now, onExpired) {
       const step = Math.floor(now / limits.expiryStepMs)
@@ -206,7 +243,11 @@ export async function createMailbox(options: MailboxOptions): Promise<Mailbox> {
       if (due.length > 0) await submit<void>((settle) => ({ kind: 'unmark', keys: due, ...settle }))
       return count
     },
-    drop: (reader) => submit<void>((settle) => ({ kind: 'drop', reader, ...settle })),
+    drop(reader) {
+      // What was given and not stored goes with the rest.
+      waiting.flush()
+      return submit<void>((settle) => ({ kind: 'drop', reader, ...settle }))
+    },
     async stats(reader) {
       if (reader !== undefined) {
         const { count, bytes } = await loadLog(reader)
@@ -233,10 +274,13 @@ export async function createMailbox(options: MailboxOptions): Promise<Mailbox> {
     },
     async close() {
       closed = true
+      waiting.flush()
       await turns.idle()
     },
   }
 }
+
+const done: Promise<AckOutcome> = Promise.resolve('done')
 
 const readerName = /^[!-}]{1,512}$/
 

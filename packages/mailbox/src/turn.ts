@@ -7,7 +7,7 @@ import { base64url, type Clock, concat, type Random, type Store, type StoreOp, t
 import { MailboxError } from './errors.ts'
 import type { MailboxLimits } from './limits.ts'
 import type { Log, Logs } from './logs.ts'
-import type { AckOutcome, MailboxContent, MailboxEntry, MailboxPosition } from './mailbox.ts'
+import type { AckOutcome } from './mailbox.ts'
 import type { Recent, RecentItem } from './recent.ts'
 import {
   bodyKey,
@@ -22,19 +22,22 @@ import {
   positionIn,
   refsKey,
 } from './record.ts'
+import { type AppendJob, type Place, sizeOf, type Waiting } from './waiting.ts'
 
 type Settle<T> = { readonly resolve: (value: T) => void; readonly reject: (error: unknown) => void }
 
-export type AppendJob = Settle<readonly MailboxPosition[]> & {
-  readonly kind: 'append'
-  readonly entries: readonly MailboxEntry[]
-  readonly content: MailboxContent
+export type AckJob = Settle<AckOutcome> & {
+  readonly kind: 'ack'
+  readonly reader: string
+  /** Rises while it waits for its turn. */
+  upTo: number
+  readonly promise: Promise<AckOutcome>
 }
-type AckJob = Settle<AckOutcome> & { readonly kind: 'ack'; readonly reader: string; readonly upTo: number }
+type ReserveJob = { readonly kind: 'reserve'; readonly reader: string }
 type RemoveJob = Settle<number> & { readonly kind: 'remove'; readonly reader: string; readonly positions: readonly number[] }
 type UnmarkJob = Settle<void> & { readonly kind: 'unmark'; readonly keys: readonly string[] }
 type DropJob = Settle<void> & { readonly kind: 'drop'; readonly reader: string }
-export type Job = AppendJob | AckJob | RemoveJob | UnmarkJob | DropJob
+export type Job = AppendJob | AckJob | RemoveJob | UnmarkJob | DropJob | ReserveJob
 
 export type TurnOptions = {
   readonly store: Store
@@ -43,6 +46,7 @@ export type TurnOptions = {
   readonly limits: MailboxLimits
   readonly logs: Logs
   readonly recent: Recent
+  readonly waiting: Waiting
   readonly telemetry: Telemetry
 }
 
@@ -59,11 +63,24 @@ type Draft = {
   readonly ops: StoreOp[]
   readonly touched: Set<Log>
   readonly released: Map<string, number>
+  /** What goes into the store. */
+  readonly written: Place[]
   readonly done: (() => void)[]
+  isDurable: boolean
+}
+
+/** A deletion up to an acknowledged position. */
+export function createAckJob(reader: string, upTo: number): AckJob {
+  let settle: Settle<AckOutcome> | undefined
+  const promise = new Promise<AckOutcome>((resolve, reject) => {
+    settle = { resolve, reject }
+  })
+  // A promise runs its function at once.
+  return { kind: 'ack', reader, upTo, promise, ...(settle as unknown as Settle<AckOutcome>) }
 }
 
 export function createTurn(options: TurnOptions): (jobs: readonly Job[], again: (jobs: readonly Job[]) => void) => Promise<void> {
-  const { store, random, clock, limits, logs, recent, telemetry } = options
+  const { store, random, clock, limits, logs, recent, waiting, telemetry } = options
   const marked = new Set<string>()
   // Logs whose sums in memory are ahead of the store since a batch failed.
   const stale = new Set<Log>()
@@ -73,24 +90,36 @@ export function createTurn(options: TurnOptions): (jobs: readonly Job[], again: 
   return async function turn(jobs, again) {
     const { now, later } = cut(jobs)
     if (later.length > 0) again(later)
-    const draft: Draft = { ops: [], touched: new Set(), released: new Map(), done: [] }
+    const draft: Draft = { ops: [], touched: new Set(), released: new Map(), written: [], done: [], isDurable: false }
     const appends = now.filter((job) => job.kind === 'append')
     try {
       await logs.reload(stale)
       stale.clear()
       const found = await logs.load(now.flatMap(readersOf))
-      for (const job of now) if (job.kind !== 'append') await planDeletion(draft, job, found)
+      for (const job of now) {
+        if (job.kind === 'reserve') planReserve(draft, found.get(job.reader) as Log)
+        else if (job.kind !== 'append') await planDeletion(draft, job, found)
+      }
       await planRefs(draft)
       for (const job of appends) planAppend(draft, job, found)
       for (const log of draft.touched)
         draft.ops.push({ type: 'put', key: logKey(log.reader), value: encodeLog({ ...log, durable: log.issued }) })
-      if (draft.ops.length > 0) await store.batch(draft.ops, { durable: appends.length > 0 || now[0]?.kind === 'drop' })
+      if (draft.ops.length > 0) await store.batch(draft.ops, { durable: draft.isDurable })
     } catch (cause) {
       fail({ draft, now, appends, cause, again })
+      waiting.advance()
       return
     }
-    telemetry.measure('mailbox.appends_per_turn', appends.length)
+    telemetry.measure('mailbox.appends_per_turn', draft.written.length)
+    for (const log of draft.touched) {
+      log.safe = log.reserved
+      log.isReserving = false
+    }
+    for (const place of draft.written) (place.log as Log).writing--
     for (const done of draft.done) done()
+    // What waited for deletions to leave the store is acknowledged now.
+    for (const log of draft.touched) if (log.handled > log.acked || log.waiting.length > 0) waiting.handled(log, log.handled)
+    waiting.advance()
     logs.trim()
   }
 
@@ -111,21 +140,41 @@ export function createTurn(options: TurnOptions): (jobs: readonly Job[], again: 
     again: (jobs: readonly Job[]) => void
   }): void {
     const { draft, now, appends, cause, again } = failure
-    for (const log of draft.touched) stale.add(log)
+    for (const log of draft.touched) {
+      stale.add(log)
+      log.isReserving = false
+    }
+    for (const place of draft.written) (place.log as Log).writing--
     marked.clear()
     telemetry.count('mailbox.turn_failed')
     const repeat =
-      appends.length > 0 && appends.length < now.length ? now.filter((job) => job.kind !== 'append' && !retried.has(job)) : []
+      appends.length > 0 && appends.length < now.length
+        ? now.filter((job) => job.kind !== 'append' && job.kind !== 'reserve' && !retried.has(job))
+        : []
     for (const job of repeat) retried.add(job)
     again(repeat)
     const corrupt = cause instanceof MailboxError
     const error = corrupt
       ? cause
       : new MailboxError('ERR_MAILBOX_STORE_FAILED', 'the mailbox store did not take a batch', { cause, retryable: true })
-    for (const job of now) if (!repeat.includes(job)) job.reject(error)
+    for (const job of now) {
+      if (repeat.includes(job) || job.kind === 'reserve') continue
+      if (job.kind !== 'append') job.reject(error)
+      else if (job.append.open > 0) waiting.refuse(job.append, error)
+    }
   }
 
-  async function planDeletion(draft: Draft, job: Exclude<Job, AppendJob>, found: ReadonlyMap<string, Log>): Promise<void> {
+  function planReserve(draft: Draft, log: Log): void {
+    log.reserved = Math.max(log.reserved, log.issued + limits.positionBlock)
+    draft.touched.add(log)
+    draft.isDurable = true
+  }
+
+  async function planDeletion(
+    draft: Draft,
+    job: Exclude<Job, AppendJob | ReserveJob>,
+    found: ReadonlyMap<string, Log>,
+  ): Promise<void> {
     if (job.kind === 'unmark') {
       for (const key of job.keys) {
         draft.ops.push({ type: 'del', key })
@@ -143,7 +192,9 @@ export function createTurn(options: TurnOptions): (jobs: readonly Job[], again: 
       draft.done.push(() => job.resolve(gone.length))
       return
     }
-    const upTo = job.kind === 'drop' ? log.issued : Math.min(job.upTo, log.durable)
+    if (job.kind === 'drop') draft.isDurable = true
+    else log.deletion = undefined
+    const upTo = job.kind === 'drop' ? log.issued : job.upTo
     if (upTo > log.acked) {
       const { from } = log.end
       const older = log.count > log.end.items.length ? await storedBetween(log, Math.min(upTo, from)) : []
@@ -189,17 +240,29 @@ export function createTurn(options: TurnOptions): (jobs: readonly Job[], again: 
   }
 
   function planAppend(draft: Draft, job: AppendJob, found: ReadonlyMap<string, Log>): void {
-    const { header, body, expiry } = job.content
-    const places = job.entries.map(({ reader, entry }) => ({
-      log: found.get(reader) as Log,
-      entry,
-      size: header.length + entry.length + body.length,
-    }))
-    const full = places.some(({ log, size }) => log.count + 1 > limits.countMax || log.bytes + size > limits.bytesMax)
-    if (full) {
-      draft.done.push(() =>
-        job.reject(new MailboxError('ERR_MAILBOX_FULL', 'a mailbox has reached its limit', { retryable: true })),
-      )
+    const { header, body, expiry } = job.append.content
+    const places: Place[] = []
+    for (const place of job.places) {
+      if (place.isSettled) continue
+      const log = found.get(place.reader) as Log
+      if (place.isGiven && place.n <= log.handled && log.count === 0) {
+        // Acknowledged before the store is handed it, and nothing of this reader is in there.
+        log.acked = Math.max(log.acked, place.n)
+        telemetry.count('mailbox.skipped')
+        draft.done.push(() => waiting.settle(place))
+      } else {
+        place.log = log
+        places.push(place)
+      }
+    }
+    const isFull = (place: Place): boolean => {
+      const { count, bytes } = place.log as Log
+      return !place.isGiven && (count + 1 > limits.countMax || bytes + sizeOf(place) > limits.bytesMax)
+    }
+    if (places.length === 0) return
+    if (places.some(isFull)) {
+      const full = new MailboxError('ERR_MAILBOX_FULL', 'a mailbox has reached its limit', { retryable: true })
+      waiting.refuse(job.append, full)
       return
     }
     const octets = concat(header, body)
@@ -211,28 +274,31 @@ export function createTurn(options: TurnOptions): (jobs: readonly Job[], again: 
       )
     }
     const content = bodyId === undefined ? { inline: octets } : { bodyId }
-    const positions: MailboxPosition[] = []
-    for (const { log, entry, size } of places) {
-      const n = log.issued + 1
-      log.issued = n
+    for (const place of places) {
+      const log = place.log as Log
+      const { entry } = place
+      const size = sizeOf(place)
+      const n = waiting.issue(place, log)
       if (n > log.reserved) log.reserved = n + limits.positionBlock - 1
       log.count += 1
       log.bytes += size
+      log.writing += 1
       draft.touched.add(log)
+      draft.written.push(place)
+      draft.isDurable = true
       draft.ops.push({
         type: 'put',
         key: entryKey(log.reader, n),
         value: encodeEntry({ expiry, size, entry, headerLength: header.length, content }),
       })
       mark(draft, log.reader, expiry)
-      positions.push({ reader: log.reader, n })
       const item: RecentItem = { n, header, entry, body, expiry, size, ...(bodyId === undefined ? {} : { bodyId }) }
       draft.done.push(() => {
-        log.durable = n
+        log.durable = Math.max(log.durable, n)
+        waiting.settle(place)
         recent.push(log.end, item)
       })
     }
-    draft.done.push(() => job.resolve(positions))
   }
 
   function mark(draft: Draft, reader: string, expiry: number): void {
@@ -246,7 +312,7 @@ export function createTurn(options: TurnOptions): (jobs: readonly Job[], again: 
 }
 
 function readersOf(job: Job): readonly string[] {
-  if (job.kind === 'append') return job.entries.map(({ reader }) => reader)
+  if (job.kind === 'append') return job.append.open === 0 ? [] : job.places.map(({ reader }) => reader)
   return job.kind === 'unmark' ? [] : [job.reader]
 }
 

@@ -100,7 +100,7 @@ describe('the mailbox', () => {
 
   it('leaves holes rather than issue a position again after a crash that lost an unanswered append', async () => {
     for (let seed = 0; seed < 50; seed++) {
-      const world = createTestWorld({}, seed)
+      const world = createTestWorld({}, { seed })
       const before = await world.open()
       const seen = new Set<number>()
       for (let i = 0; i < 5; i++) seen.add((await before.append([{ reader, entry }], content(world.now() + 100_000)))[0]?.n ?? 0)

@@ -1,12 +1,15 @@
 import { createSchedule, createSimDisk, createSimRandom, type Schedule, type SimClock, type SimDisk } from '@parley/core/sim'
 import type { MailboxWorld } from '../src/compliance.ts'
-import { createMailbox } from '../src/index.ts'
+import { createMailbox, type MailboxOptions } from '../src/index.ts'
 import type { MailboxLimits } from '../src/limits.ts'
 
 export type TestWorld = MailboxWorld & { readonly disk: SimDisk; readonly schedule: Schedule; readonly clock: SimClock }
 
 /** A simulated disk that outlives the mailboxes on it. */
-export function createTestWorld(limits: Partial<MailboxLimits> = {}, seed = 1): TestWorld {
+export function createTestWorld(
+  limits: Partial<MailboxLimits> = {},
+  { seed = 1, give }: { readonly seed?: number } & Pick<MailboxOptions, 'give'> = {},
+): TestWorld {
   const random = createSimRandom(seed)
   const schedule = createSchedule({ settle: () => new Promise((done) => setImmediate(done)) })
   const disk = createSimDisk({ random: random.fork('disk'), schedule })
@@ -16,7 +19,14 @@ export function createTestWorld(limits: Partial<MailboxLimits> = {}, seed = 1): 
     schedule,
     clock,
     open: ({ countMax = 1000, restored = false } = {}) =>
-      createMailbox({ store: disk.open(), random, clock, restored, limits: { countMax, positionBlock: 8, ...limits } }),
+      createMailbox({
+        store: disk.open(),
+        random,
+        clock,
+        restored,
+        limits: { countMax, positionBlock: 8, ...limits },
+        ...(give === undefined ? {} : { give }),
+      }),
     crash: () => disk.crash(),
     now: () => clock.now(),
     advance: (ms) => clock.jump(ms),

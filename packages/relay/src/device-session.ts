@@ -6,6 +6,7 @@
 import type { Connection } from '@parley/core'
 import { type CardDevice, deviceOn, type ReadCard, readCard } from '@parley/identity'
 import { type Key, readKey } from '@parley/jose'
+import type { MailboxItem } from '@parley/mailbox'
 import {
   type C2sServer,
   type C2sServerEvent,
@@ -24,7 +25,7 @@ import { createLink } from './link.ts'
 import { createProgress } from './progress.ts'
 import { createLinkMeter } from './rate.ts'
 import type { Requests } from './requests.ts'
-import type { Lane, Router } from './router.ts'
+import { createLane, type Lane, type Router } from './router.ts'
 import type { LiveSession, Sessions } from './sessions.ts'
 
 export type DeviceSession = {
@@ -73,13 +74,16 @@ export function createDeviceSession(context: RelayContext, parts: DeviceSessionP
     onClose: ended,
     onDrain: () => pump(),
   })
-  const lane: Lane = { tail: Promise.resolve() }
+  const lane: Lane = createLane()
   const progress = createProgress(clock)
   let proven: Proven | undefined
   let live: LiveSession | undefined
   let isFlushing = false
   let isPumping = false
   let isAgain = false
+  // Whether the log may hold what this connection has not carried.
+  let isBehind = true
+  let ackedBefore: Promise<unknown> | undefined
   let passing = 0
   // What is on its way to the device, and since when; as many as the window admits.
   const delivering: { readonly n: number; readonly at: number }[] = []
@@ -90,8 +94,8 @@ export function createDeviceSession(context: RelayContext, parts: DeviceSessionP
   }
 
   function on(event: C2sServerEvent): void {
-    if (event.kind === 'stanza') run(onStanza(event))
-    else if (event.kind === 'acked') run(onAcked(event.h))
+    if (event.kind === 'stanza') onStanza(event)
+    else if (event.kind === 'acked') onAcked(event.h)
     else if (event.kind === 'request') run(onRequest(event))
     else if (event.kind === 'login') run(onLogin(event, clock.monotonic()))
     else {
@@ -102,12 +106,12 @@ export function createDeviceSession(context: RelayContext, parts: DeviceSessionP
 
   /** Whatever goes wrong in here ends this connection and nothing else. */
   function run(work: Promise<void>): void {
-    track(
-      work.catch(() => {
-        telemetry.count('relay.device.failed')
-        apply(server.end('internal'))
-      }),
-    )
+    track(work.catch(failed))
+  }
+
+  function failed(): void {
+    telemetry.count('relay.device.failed')
+    apply(server.end('internal'))
   }
 
   async function onLogin(
@@ -175,7 +179,7 @@ export function createDeviceSession(context: RelayContext, parts: DeviceSessionP
     const before = sessions.get(address, device)
     proven = { address, device, reader }
     link.name = deviceName(address, device)
-    live = { inc, wake: pump, pass, end }
+    live = { inc, wake, give, pass, end }
     cancelTimeout()
     sessions.enter(live, proven)
     const cloned = before !== undefined && before.inc !== inc
@@ -187,21 +191,25 @@ export function createDeviceSession(context: RelayContext, parts: DeviceSessionP
     pump()
   }
 
-  async function onStanza({ n, stanza }: Extract<C2sServerEvent, { kind: 'stanza' }>): Promise<void> {
+  function onStanza({ n, stanza }: Extract<C2sServerEvent, { kind: 'stanza' }>): void {
     telemetry.count('relay.device.stanza')
     const came = clock.monotonic()
-    if (n === undefined) {
-      // No window holds these back, so what is too much is dropped.
-      if (passing >= limits.stream.windowStanzas) return
-      passing++
-      await router.route(stanza, { lane, federate: true }).finally(() => passing--)
-      return
-    }
-    const wait = gate.stanza(stanza.header.from, sizeOf(stanza))
-    const settlement: Settlement =
+    // No window holds ephemeral ones back, so what is too much is dropped.
+    if (n === undefined && passing >= limits.stream.windowStanzas) return
+    const wait = n === undefined ? 0 : gate.stanza(stanza.header.from, sizeOf(stanza))
+    const settlement: Settlement | Promise<Settlement> =
       wait === 0
-        ? await router.route(stanza, { lane, federate: true })
+        ? router.route(stanza, { lane, federate: true, early: true })
         : { bounced: [{ id: stanza.header.id, code: 'rate-limited', retryable: true, wait }] }
+    if (settlement instanceof Promise) {
+      if (n === undefined) {
+        passing++
+        run(settlement.then(() => void passing--))
+      } else settlement.then((settled) => settle(n, { settlement: settled, came }), failed)
+    } else if (n !== undefined) settle(n, { settlement, came })
+  }
+
+  function settle(n: number, { settlement, came }: { readonly settlement: Settlement; readonly came: number }): void {
     server.settle(n, settlement)
     telemetry.measure('relay.stanza.accept_ms', clock.monotonic() - came)
     flushSoon()
@@ -217,14 +225,17 @@ export function createDeviceSession(context: RelayContext, parts: DeviceSessionP
     })
   }
 
-  async function onAcked(h: number): Promise<void> {
+  function onAcked(h: number): void {
     if (proven === undefined) return
     progress.moved()
     const now = clock.monotonic()
     while ((delivering[0]?.n ?? Number.POSITIVE_INFINITY) <= h)
       telemetry.measure('relay.stanza.deliver_ms', now - (delivering.shift()?.at ?? now))
-    pump()
-    await mailbox.ack(proven.reader, mailbox.epoch, h)
+    // Before anything else is sent: what is acknowledged in time is not stored.
+    const acked = mailbox.ack(proven.reader, mailbox.epoch, h)
+    if (acked !== ackedBefore) acked.catch(failed)
+    ackedBefore = acked
+    if (isBehind) pump()
   }
 
   async function onRequest({ id, what, value }: Extract<C2sServerEvent, { kind: 'request' }>): Promise<void> {
@@ -240,6 +251,7 @@ export function createDeviceSession(context: RelayContext, parts: DeviceSessionP
       return
     }
     isPumping = true
+    isBehind = true
     run(
       drain().finally(() => {
         isPumping = false
@@ -258,7 +270,10 @@ export function createDeviceSession(context: RelayContext, parts: DeviceSessionP
         countMax: server.space,
         bytesMax: limits.stream.windowBytes,
       })
-      if (items.length === 0) return
+      if (items.length === 0) {
+        isBehind = isAgain
+        return
+      }
       for (const item of items) {
         if (!server.room(item.entry.length + item.body.length) || link.bufferedBytes >= limits.bufferedBytesMax) return
         const bounce = unpackBounce(item.header)
@@ -266,6 +281,19 @@ export function createDeviceSession(context: RelayContext, parts: DeviceSessionP
         apply(bounce === undefined ? server.deliver(item.n, item) : server.deliverBounce(item.n, bounce, clock.now()))
       }
     }
+  }
+
+  function wake(n?: number): void {
+    if (n === undefined || server.sent < n) pump()
+  }
+
+  function give(item: MailboxItem, after: number): boolean {
+    // What the log holds goes first.
+    if (isPumping || server.state !== 'ready' || link.closed || server.sent < after) return false
+    if (!server.room(item.entry.length + item.body.length) || link.bufferedBytes >= limits.bufferedBytesMax) return false
+    delivering.push({ n: item.n, at: clock.monotonic() })
+    apply(server.deliver(item.n, item))
+    return true
   }
 
   function pass(stored: StoredStanza): void {

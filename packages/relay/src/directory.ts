@@ -51,6 +51,8 @@ export type PublishedCard =
 export interface Directory {
   /** The current card of an account, or `undefined` when there is no such account here. */
   head(address: Address): Promise<ReadCard | undefined>
+  /** The same at once, if it is in memory. */
+  headInMemory(address: Address): ReadCard | undefined
   /** Cards with a version above `since`, in ascending order, as many as fit. */
   cards(address: Address, since: number, bytesMax: number): Promise<{ readonly cards: readonly string[]; readonly more: boolean }>
   /** Statements of the devices on the current card, expired ones included. */
@@ -92,6 +94,8 @@ const countKey = 'relay/accounts'
 export function createDirectory(options: DirectoryOptions): Directory {
   const { store, clock, invites, inTurn, accountsMax, cardsInMemoryMax, devicesPerAccountMax } = options
   const heads = new Map<Address, Promise<ReadCard | undefined>>()
+  // What those have resolved to.
+  const inMemory = new Map<Address, ReadCard>()
   // Beside the cards in memory: only accounts that have blocked somebody.
   const blocks = new Map<Address, Set<string>>()
 
@@ -128,9 +132,15 @@ export function createDirectory(options: DirectoryOptions): Directory {
 
   function remember(address: Address, card: Promise<ReadCard | undefined>): void {
     heads.set(address, card)
+    inMemory.delete(address)
+    card.then(
+      (read) => read !== undefined && heads.get(address) === card && inMemory.set(address, read),
+      () => {},
+    )
     for (const oldest of heads.keys()) {
       if (heads.size <= cardsInMemoryMax) break
       heads.delete(oldest)
+      inMemory.delete(oldest)
       blocks.delete(oldest)
     }
   }
@@ -206,6 +216,7 @@ export function createDirectory(options: DirectoryOptions): Directory {
     )
     await store.batch(ops, { durable: true })
     heads.delete(address)
+    inMemory.delete(address)
     blocks.delete(address)
     return current.card.devices.map(({ id }) => id)
   }
@@ -227,6 +238,7 @@ export function createDirectory(options: DirectoryOptions): Directory {
 
   return {
     head,
+    headInMemory: (address) => inMemory.get(address),
     async cards(address, since, bytesMax) {
       const cards: string[] = []
       let bytes = 0

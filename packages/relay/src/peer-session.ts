@@ -4,12 +4,18 @@
  * @module
  */
 import type { Connection, Domain } from '@parley/core'
-import { createS2sAcceptor, type S2sAcceptorEvent, type S2sAcceptorOutput, type StreamCode } from '@parley/stream'
+import {
+  createS2sAcceptor,
+  type S2sAcceptorEvent,
+  type S2sAcceptorOutput,
+  type Settlement,
+  type StreamCode,
+} from '@parley/stream'
 import type { RelayContext } from './context.ts'
 import type { KeysOfDomains } from './domain-keys.ts'
 import { createLink } from './link.ts'
 import type { Requests } from './requests.ts'
-import type { Lane, Router } from './router.ts'
+import { createLane, type Lane, type Router } from './router.ts'
 import type { Way } from './routes.ts'
 
 export type PeerSession = {
@@ -52,7 +58,7 @@ export function createPeerSession(context: RelayContext, parts: PeerSessionParts
     },
     onDrain() {},
   })
-  const lane: Lane = { tail: Promise.resolve() }
+  const lane: Lane = createLane()
   let proven: Domain | undefined
   let isFlushing = false
 
@@ -62,7 +68,7 @@ export function createPeerSession(context: RelayContext, parts: PeerSessionParts
   }
 
   function on(event: S2sAcceptorEvent): void {
-    if (event.kind === 'stanza') run(onStanza(event))
+    if (event.kind === 'stanza') onStanza(event)
     else if (event.kind === 'request') run(onRequest(event))
     else if (event.kind === 'claimed') run(onClaimed(event))
     else {
@@ -72,12 +78,12 @@ export function createPeerSession(context: RelayContext, parts: PeerSessionParts
   }
 
   function run(work: Promise<void>): void {
-    track(
-      work.catch(() => {
-        telemetry.count('relay.peer_session.failed')
-        apply(acceptor.end('internal'))
-      }),
-    )
+    track(work.catch(failed))
+  }
+
+  function failed(): void {
+    telemetry.count('relay.peer_session.failed')
+    apply(acceptor.end('internal'))
   }
 
   async function onClaimed({ initiating, thumbprint }: Extract<S2sAcceptorEvent, { kind: 'claimed' }>): Promise<void> {
@@ -97,9 +103,14 @@ export function createPeerSession(context: RelayContext, parts: PeerSessionParts
     onProven(session, initiating)
   }
 
-  async function onStanza({ n, stanza }: Extract<S2sAcceptorEvent, { kind: 'stanza' }>): Promise<void> {
+  function onStanza({ n, stanza }: Extract<S2sAcceptorEvent, { kind: 'stanza' }>): void {
     telemetry.count('relay.peer_session.stanza')
-    const settlement = await router.route(stanza, { lane, federate: false })
+    const settlement = router.route(stanza, { lane, federate: false, early: true })
+    if (settlement instanceof Promise) settlement.then((settled) => settle(n, settled), failed)
+    else settle(n, settlement)
+  }
+
+  function settle(n: number | undefined, settlement: Settlement): void {
     if (n === undefined) return
     acceptor.settle(n, settlement)
     if (isFlushing) return

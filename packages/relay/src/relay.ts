@@ -102,6 +102,7 @@ export async function createRelay(options: RelayOptions): Promise<Relay> {
   const limits: RelayLimits = { ...relayLimits, ...options.limits }
   let key = await openRelayKey({ store, domain, random })
   let policy: FederationPolicy = { routes: options.routes ?? [], discovery: false, allow: [], deny: [], ...options.federation }
+  const sessions = createSessions()
   const mailbox = await createMailbox({
     store,
     random,
@@ -109,6 +110,7 @@ export async function createRelay(options: RelayOptions): Promise<Relay> {
     telemetry,
     limits: limits.mailbox,
     restored: options.restored ?? false,
+    give: (reader, item, after) => sessions.reading(reader)?.give(item, after) ?? false,
   })
   const inTurn = createSerial()
   const invites = createInvites({ store, clock, random, inTurn, invitesMax: limits.invitesMax })
@@ -135,7 +137,6 @@ export async function createRelay(options: RelayOptions): Promise<Relay> {
   }
   let registration: RegistrationMode = options.registration ?? 'closed'
   const keys = createKeysOfDomains({ transport, clock, limits, telemetry })
-  const sessions = createSessions()
   const running = new Set<Promise<unknown>>()
   const stopping = new AbortController()
   let closing: Promise<void> | undefined

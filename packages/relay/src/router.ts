@@ -5,7 +5,7 @@
  */
 import { type Address, type DeviceId, type Domain, domainOf, isMessagingError } from '@parley/core'
 import { activeDevices, type ReadCard } from '@parley/identity'
-import type { MailboxEntry } from '@parley/mailbox'
+import type { MailboxEntry, MailboxPosition } from '@parley/mailbox'
 import {
   type Bounce,
   type BounceCode,
@@ -13,7 +13,6 @@ import {
   packEntries,
   packHeader,
   type Settlement,
-  type StanzaEntry,
   type StanzaFrame,
 } from '@parley/stream'
 import { deviceReader, domainReader } from './bounces.ts'
@@ -24,17 +23,32 @@ import type { Sessions } from './sessions.ts'
 export interface Router {
   /**
    * Routes what came on one stream. Stanzas enter the logs in the order of the calls with one `lane`.
-   * `federate` is false for what came from another relay: it never leaves for a third.
+   * `federate` is false for what came from another relay: it never leaves for a third. With `early`, devices that are there
+   * get it before it is stored, and what they acknowledge in time is not stored (design §5).
    */
-  route(stanza: StanzaFrame, options: { readonly lane: Lane; readonly federate: boolean }): Promise<Settlement>
+  route(stanza: StanzaFrame, options: RouteOptions): Settlement | Promise<Settlement>
 }
 
-/** The order of one stream: looking up cards may take different times, entering the logs does not overtake. */
-export type Lane = { tail: Promise<unknown> }
+export type RouteOptions = { readonly lane: Lane; readonly federate: boolean; readonly early?: boolean }
 
-/** One recipient: its devices by its current card, and what each of them is to get. */
-type Place = { readonly address: Address; readonly version: number; readonly targets: readonly Target[] }
-type Target = { readonly device: DeviceId; readonly entry: Uint8Array }
+/** The order of one stream: looking up cards may take different times, entering the logs does not overtake. */
+export type Lane = { tail: Promise<unknown>; waiting: number }
+
+export function createLane(): Lane {
+  return { tail: Promise.resolve(), waiting: 0 }
+}
+
+/** An account by its current card. Made once for each card. */
+type Recipient = {
+  readonly address: Address
+  readonly version: number
+  /** Names the card among all. */
+  readonly name: string
+  readonly readers: readonly { readonly device: DeviceId; readonly reader: string }[]
+}
+/** One recipient, and what each of its devices is to get. */
+type Place = { readonly to: Recipient; readonly entries: readonly MailboxEntry[] }
+type Plan = { readonly places: readonly Place[]; readonly bounced: readonly Bounce[] }
 
 export function createRouter(
   context: RelayContext,
@@ -43,97 +57,134 @@ export function createRouter(
   const { domain, clock, limits, mailbox, directory, blocklist, telemetry } = context
   const { sessions, federation } = parts
 
-  function route(stanza: StanzaFrame, { lane, federate }: { lane: Lane; federate: boolean }): Promise<Settlement> {
+  const recipients = new WeakMap<ReadCard, Recipient>()
+
+  function route(stanza: StanzaFrame, options: RouteOptions): Settlement | Promise<Settlement> {
     const problem = problemOf(stanza)
-    if (problem !== undefined) return Promise.resolve({ bounced: [bounce(stanza, problem)] })
+    if (problem !== undefined) return { bounced: [bounce(stanza, problem)] }
     // Every address is of one domain by the check above.
     const target = domainOf(stanza.header.to[0] as Address)
-    if (target === domain) return stanza.header.class === 'ephemeral' ? passLocal(stanza) : storeLocal(stanza, lane)
-    if (!federate || !federation.has(target)) return Promise.resolve({ bounced: [bounce(stanza, 'domain-unknown')] })
-    return stanza.header.class === 'ephemeral' ? passRemote(stanza, target) : storeRemote(stanza, { target, lane })
+    const { class: stanzaClass } = stanza.header
+    if (target === domain) return stanzaClass === 'ephemeral' ? passLocal(stanza) : storeLocal(stanza, options)
+    if (!options.federate || !federation.has(target)) return { bounced: [bounce(stanza, 'domain-unknown')] }
+    return stanzaClass === 'ephemeral' ? passRemote(stanza, target) : storeRemote(stanza, { target, lane: options.lane })
   }
 
   function problemOf({ header }: StanzaFrame): BounceCode | undefined {
     const now = clock.now()
-    if (new Set(header.to.map(domainOf)).size !== 1) return 'stanza-malformed'
+    if (header.to.length !== 1 && new Set(header.to.map(domainOf)).size !== 1) return 'stanza-malformed'
     if (header.expiry <= now) return 'expired'
     if (blocklist.has(header.from)) return 'forbidden'
     return header.expiry > now + limits.lifetimeMs + limits.clockToleranceMs ? 'expiry-too-late' : undefined
   }
 
-  async function storeLocal(stanza: StanzaFrame, lane: Lane): Promise<Settlement> {
-    const { places, bounced } = await inLane(lane, () => plan(stanza))
-    const outcome = await appendPlaces(stanza, places)
-    return { cards: outcome.cards, bounced: [...bounced, ...outcome.bounced] }
+  function storeLocal(stanza: StanzaFrame, { lane, early = false }: RouteOptions): Promise<Settlement> {
+    const planned = lane.waiting === 0 ? planNow(stanza) : undefined
+    if (planned !== undefined) return appendPlan(stanza, planned, early)
+    // Wrapped, so that the next one waits for the append to begin and not for its end.
+    return inLane(lane, async () => ({ appended: appendPlan(stanza, await planLater(stanza), early) })).then(
+      ({ appended }) => appended,
+    )
+  }
+
+  /** Who is to get what, if all cards are in memory. */
+  function planNow(stanza: StanzaFrame): Plan | undefined {
+    const heads: ReadCard[] = []
+    for (const address of stanza.header.to) {
+      const card = directory.headInMemory(address)
+      if (card === undefined) return undefined
+      heads.push(card)
+    }
+    return plan(stanza, heads)
+  }
+
+  async function planLater(stanza: StanzaFrame): Promise<Plan> {
+    return plan(stanza, await Promise.all(stanza.header.to.map((address) => directory.head(address))))
   }
 
   /** Who is to get what, by the cards of this moment. */
-  async function plan(stanza: StanzaFrame): Promise<{ readonly places: readonly Place[]; readonly bounced: readonly Bounce[] }> {
-    const { header, entries } = stanza
-    const heads = await Promise.all(header.to.map((address) => directory.head(address)))
-    const shared = entries.find(({ device }) => device === '*')
+  function plan(stanza: StanzaFrame, heads: readonly (ReadCard | undefined)[]): Plan {
+    const { header } = stanza
     const places: Place[] = []
     const unknown: Address[] = []
     const refusing: Address[] = []
+    let targets = 0
     header.to.forEach((address, i) => {
       const card = heads[i]
       if (card === undefined) unknown.push(address)
       else if (directory.refuses(address, header.from)) refusing.push(address)
-      else places.push({ address, version: card.card.version, targets: targetsOf(stanza, { address, card, shared }) })
+      else {
+        const to = recipientOf(address, card)
+        const entries = entriesFor(stanza, to)
+        targets += entries.length
+        places.push({ to, entries })
+      }
     })
     const bounced: Bounce[] = []
     if (unknown.length > 0) bounced.push(bounce(stanza, 'recipient-unknown', unknown))
     if (refusing.length > 0) bounced.push(bounce(stanza, 'forbidden', refusing))
-    if (places.reduce((sum, { targets }) => sum + targets.length, 0) <= limits.fanOutMax) return { places, bounced }
+    if (targets <= limits.fanOutMax) return { places, bounced }
     telemetry.count('relay.limit.fanOutMax')
     return { places: [], bounced: [bounce(stanza, 'stanza-malformed')] }
   }
 
-  function targetsOf(
-    stanza: StanzaFrame,
-    to: { readonly address: Address; readonly card: ReadCard; readonly shared: StanzaEntry | undefined },
-  ): readonly Target[] {
-    const { header, entries } = stanza
-    return activeDevices(to.card.card).flatMap(({ id }) => {
-      // A stanza to the own account is for the other devices.
-      if (to.address === header.from && id === header.device) return []
-      const mine = entries.find(({ device }) => device === id) ?? to.shared
-      return mine === undefined ? [] : [{ device: id, entry: packEntries([mine]) }]
-    })
+  function recipientOf(address: Address, card: ReadCard): Recipient {
+    const known = recipients.get(card)
+    if (known !== undefined) return known
+    const { version } = card.card
+    const readers = activeDevices(card.card).map(({ id }) => ({ device: id, reader: deviceReader(address, id) }))
+    const made = { address, version, name: `${address}:${version}`, readers }
+    recipients.set(card, made)
+    return made
   }
 
-  async function appendPlaces(stanza: StanzaFrame, places: readonly Place[]): Promise<Required<Settlement>> {
-    if (places.length === 0) return { cards: {}, bounced: [] }
-    const entries = places.flatMap(({ address, targets }) =>
-      targets.map(({ device, entry }) => ({ reader: deviceReader(address, device), entry })),
-    )
-    const versions = places.map(({ address, version }) => `${address}:${version}`).join(' ')
+  function entriesFor({ header, entries }: StanzaFrame, to: Recipient): readonly MailboxEntry[] {
+    const shared = entries.find(({ device }) => device === '*')
+    const packed = shared === undefined ? undefined : packEntries([shared])
+    const made: MailboxEntry[] = []
+    for (const { device, reader } of to.readers) {
+      // A stanza to the own account is for the other devices.
+      if (to.address === header.from && device === header.device) continue
+      const mine = shared !== undefined && entries.length === 1 ? undefined : entries.find((each) => each.device === device)
+      const entry = mine === undefined ? packed : packEntries([mine])
+      if (entry !== undefined) made.push({ reader, entry })
+    }
+    return made
+  }
+
+  async function appendPlan(stanza: StanzaFrame, { places, bounced }: Plan, early: boolean): Promise<Settlement> {
+    const outcome = await appendPlaces(stanza, places, early)
+    return bounced.length === 0 ? outcome : { cards: outcome.cards, bounced: [...bounced, ...outcome.bounced] }
+  }
+
+  async function appendPlaces(stanza: StanzaFrame, places: readonly Place[], early: boolean): Promise<Required<Settlement>> {
+    const entries = places.length === 1 ? (places[0] as Place).entries : places.flatMap((place) => place.entries)
     try {
-      await append(stanza, { entries, under: versions })
+      const under = places.map(({ to }) => to.name).join(' ')
+      const positions = await append(stanza, { entries, under, early })
+      for (const { reader, n } of positions) sessions.reading(reader)?.wake(n)
     } catch (error) {
       const code = codeOf(error, 'mailbox-full')
-      const addresses = places.map(({ address }) => address)
+      const addresses = places.map(({ to }) => to.address)
       if (code !== 'mailbox-full' || places.length === 1) return { cards: {}, bounced: [bounce(stanza, code, addresses)] }
       // One full mailbox does not stand in the way of the others' accounts.
-      const outcomes = await Promise.all(places.map((place) => appendPlaces(stanza, [place])))
+      const outcomes = await Promise.all(places.map((place) => appendPlaces(stanza, [place], early)))
       return {
         cards: Object.assign({}, ...outcomes.map(({ cards }) => cards)),
         bounced: outcomes.flatMap(({ bounced }) => bounced),
       }
     }
-    for (const { address, targets } of places) for (const { device } of targets) sessions.get(address, device)?.wake()
-    return { cards: Object.fromEntries(places.map(({ address, version }) => [address, version])), bounced: [] }
+    const cards: { [address: string]: number } = {}
+    for (const { to } of places) cards[to.address] = to.version
+    return { cards, bounced: [] }
   }
 
   async function storeRemote(stanza: StanzaFrame, { target, lane }: { target: Domain; lane: Lane }): Promise<Settlement> {
-    await inLane(lane, async () => undefined)
+    if (lane.waiting > 0) await inLane(lane, async () => undefined)
     try {
+      const entries = [{ reader: domainReader(target), entry: packEntries(stanza.entries) }]
       const expiry = Math.min(stanza.header.expiry, clock.now() + limits.queueMsMax)
-      await append(stanza, {
-        entries: [{ reader: domainReader(target), entry: packEntries(stanza.entries) }],
-        under: target,
-        expiry,
-      })
+      await append(stanza, { entries, under: target, early: false, expiry })
     } catch (error) {
       return { bounced: [bounce(stanza, codeOf(error, 'queue-full'))] }
     }
@@ -142,28 +193,29 @@ export function createRouter(
   }
 
   /** `under` names the cards that chose the readers: what comes again after a device was added is no duplicate for that device. */
-  async function append(
+  function append(
     stanza: StanzaFrame,
-    what: { readonly entries: readonly MailboxEntry[]; readonly under: string; readonly expiry?: number },
-  ): Promise<void> {
+    what: {
+      readonly entries: readonly MailboxEntry[]
+      readonly under: string
+      readonly early: boolean
+      readonly expiry?: number
+    },
+  ): Promise<readonly MailboxPosition[]> {
     const { header, body } = stanza
-    telemetry.count('relay.stanza.stored', what.entries.length)
-    const origin = `${header.from}/${header.device} ${what.under}`
-    await mailbox.append(what.entries, {
-      header: packHeader(header),
-      body,
-      expiry: what.expiry ?? header.expiry,
-      origin,
-      id: header.id,
-    })
+    const { entries, under, early } = what
+    telemetry.count('relay.stanza.stored', entries.length)
+    const origin = `${header.from}/${header.device} ${under}`
+    const { id } = header
+    const expiry = what.expiry ?? header.expiry
+    return mailbox.append(entries, { header: packHeader(header), body, expiry, origin, id, isEarly: early })
   }
 
   async function passLocal(stanza: StanzaFrame): Promise<Settlement> {
-    const { places } = await plan(stanza)
+    const { places } = await planLater(stanza)
     const header = packHeader(stanza.header)
-    for (const { address, targets } of places) {
-      for (const { device, entry } of targets) sessions.get(address, device)?.pass({ header, entry, body: stanza.body })
-    }
+    for (const { entries } of places)
+      for (const { reader, entry } of entries) sessions.reading(reader)?.pass({ header, entry, body: stanza.body })
     return {}
   }
 
@@ -176,7 +228,8 @@ export function createRouter(
 }
 
 function inLane<T>(lane: Lane, work: () => Promise<T>): Promise<T> {
-  const done = lane.tail.then(work)
+  lane.waiting++
+  const done = lane.tail.then(work).finally(() => lane.waiting--)
   lane.tail = done.catch(() => undefined)
   return done
 }
