@@ -6,7 +6,7 @@ import { join, resolve } from 'node:path'
 import { isMessagingError, type Json, type JsonObject, type StoreOp } from '@parley/core'
 import { writePrivateFile } from '@parley/platform/files'
 import { salvageLevelStore } from '@parley/platform/level'
-import { type Account, checkStore, type Invite, type StoreCheck } from '@parley/relay'
+import { type Account, checkStore, type Invite, type Queue, type StoreCheck } from '@parley/relay'
 import type { Config, ConfigResult, Origin } from './config.ts'
 import { askRelay } from './control/client.ts'
 import { type ControlAnswer, controlPath } from './control/lines.ts'
@@ -26,6 +26,8 @@ export type CommandIo = {
   /** Whether it prints JSON. */
   readonly json: boolean
   readonly configFile: string | undefined
+  /** Where the relay is reached, as far as the configuration says. */
+  readonly url: string | undefined
   out(text: string): void
   err(text: string): void
 }
@@ -36,7 +38,7 @@ async function ask(io: CommandIo, name: string, given: JsonObject = {}): Promise
   if (answer === undefined) {
     const operation = operations[name]
     if (operation === undefined) throw new ProgramError('not-running', `no relay runs on ${io.data}`)
-    return withRelayAlone(io.data, (parts) => operation({ ...parts, configFile: io.configFile }, given))
+    return withRelayAlone(io.data, (parts) => operation({ ...parts, url: io.url, configFile: io.configFile }, given))
   }
   return valueIn(answer)
 }
@@ -133,10 +135,10 @@ export async function createInvite(
   io: CommandIo,
   given: { readonly lifetimeMs?: number; readonly uses?: string },
 ): Promise<void> {
-  const invite = (await ask(io, 'invite.create', { ...given })) as unknown as Invite & { readonly token: string }
+  const invite = (await ask(io, 'invite.create', { ...given })) as unknown as Invite & { readonly link: string }
   print(io, invite, () =>
     pairs([
-      ['token', invite.token],
+      ['link', invite.link],
       ['id', invite.id],
       ['accounts', String(invite.uses)],
       ['good until', moment(invite.expiry)],
@@ -165,6 +167,53 @@ export async function changeBlocks(io: CommandIo, what: 'add' | 'remove', name: 
 export async function listBlocks(io: CommandIo): Promise<void> {
   const names = (await ask(io, 'block.list')) as readonly string[]
   print(io, names, () => names.map((name) => `${name}\n`).join(''))
+}
+
+export async function listQueues(io: CommandIo): Promise<void> {
+  const queues = (await ask(io, 'queue.list')) as unknown as readonly Queue[]
+  print(io, queues, () =>
+    table(
+      ['domain', 'stanzas', 'size', 'oldest', 'state', 'next attempt', 'reason'],
+      queues.map(({ domain, count, bytes, oldest, state, nextAttempt, reason }) => [
+        domain,
+        String(count),
+        octets(bytes),
+        moment(oldest),
+        state ?? '-',
+        moment(nextAttempt),
+        reason ?? '-',
+      ]),
+    ),
+  )
+}
+
+export async function retryQueue(io: CommandIo, domain: string): Promise<void> {
+  print(
+    io,
+    await ask(io, 'queue.retry', { domain }),
+    () => `trying ${domain} now
+`,
+  )
+}
+
+export async function dropQueue(io: CommandIo, domain: string): Promise<void> {
+  const { dropped } = (await ask(io, 'queue.drop', { domain })) as unknown as { readonly dropped: number }
+  print(
+    io,
+    { domain, dropped },
+    () => `dropped ${dropped} stanzas towards ${domain}; their senders are told
+`,
+  )
+}
+
+export async function changeKey(io: CommandIo): Promise<void> {
+  const { key } = (await ask(io, 'key.change')) as unknown as { readonly key: string }
+  print(
+    io,
+    { key },
+    () => `the key is ${key} now; routes of other relays that name the old one must be changed
+`,
+  )
 }
 
 export async function makeBackup(io: CommandIo, folder: string): Promise<void> {

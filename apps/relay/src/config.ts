@@ -6,7 +6,14 @@
 import { BlockList, isIP } from 'node:net'
 import { type Domain, toDomain } from '@parley/core'
 import type { TrustedProxies } from '@parley/platform/server'
-import { parseRoute, type RegistrationMode, type RelayLimits, type Route, relayLimits } from '@parley/relay'
+import {
+  type FederationPolicy,
+  parseRoute,
+  type RegistrationMode,
+  type RelayLimits,
+  type Route,
+  relayLimits,
+} from '@parley/relay'
 import { z } from 'zod'
 import { hint } from './nearest.ts'
 import { settings } from './settings.ts'
@@ -18,6 +25,8 @@ export type Config = {
   readonly port: number
   readonly data: string
   readonly routes: readonly Route[]
+  readonly federation: Omit<FederationPolicy, 'routes'>
+  readonly publicUrl: string | undefined
   readonly registration: RegistrationMode
   /** Files with the certificate chain and its key; without them the port speaks no TLS. */
   readonly tls: { readonly cert: string; readonly key: string } | undefined
@@ -59,14 +68,23 @@ const limitNames = (defaults: object): z.ZodType =>
     ),
   )
 
+const domainText = z
+  .string({ error: 'is needed: the part of addresses behind the @' })
+  .refine((text) => toDomain(text) !== undefined, 'is not a domain')
+
 const schema = z.strictObject({
-  domain: z
-    .string({ error: 'is needed: the part of addresses behind the @' })
-    .refine((text) => toDomain(text) !== undefined, 'is not a domain'),
+  domain: domainText,
   host: z.string().min(1).default('127.0.0.1'),
   port: count.max(65_535).default(0),
   data: z.string({ error: 'is needed: the folder that the relay keeps everything in' }).min(1),
   routes: z.array(z.string().superRefine(told(parseRoute))).default([]),
+  discovery: z.enum(['on', 'off']).optional(),
+  allowDomains: z.array(domainText).default([]),
+  denyDomains: z.array(domainText).default([]),
+  publicUrl: z
+    .string()
+    .regex(/^wss?:\/\/[^\s/]+$/, 'has the form wss://relay.example or wss://relay.example:5280')
+    .optional(),
   registration: z.enum(['open', 'invite', 'closed']).optional(),
   tlsCert: z.string().min(1).optional(),
   tlsKey: z.string().min(1).optional(),
@@ -96,27 +114,46 @@ export function makeConfig(sources: readonly ConfigSource[]): ConfigResult {
   const parsed = schema.safeParse(joined)
   const problems = [...(parsed.success ? [] : parsed.error.issues.flatMap(problemsOf)), ...conflicts(joined)]
   if (!parsed.success || problems.length > 0) return { ok: false, problems }
-  const { domain, routes, registration, tlsCert, tlsKey, trustedProxies, proxyHeader, adminListen, limits, ...rest } = parsed.data
-  const { unsafePlainListen: _checked, traceWire, ...plain } = rest
+  const { domain, routes, registration, discovery, tlsCert, tlsKey, trustedProxies, proxyHeader, adminListen, ...rest } =
+    parsed.data
+  const { allowDomains, denyDomains, unsafePlainListen: _checked, traceWire, publicUrl, limits, ...plain } = rest
+  const isOwn = isLoopback(rest.host) && trustedProxies.length === 0
+  // On a machine's own network anybody may register and nobody is looked for; a relay that others reach takes nobody unless told to.
+  const chosen = {
+    registration: registration ?? (isOwn ? 'open' : 'closed'),
+    discovery: discovery ?? (isOwn ? 'off' : 'on'),
+  } as const
   const config: Config = {
     ...plain,
-    // The schema has checked it.
+    // The schema has checked them.
     domain: toDomain(domain) as Domain,
     routes: routes.map(parseRoute),
-    // On a machine's own network anybody may register; a relay that others reach takes nobody unless told to.
-    registration: registration ?? (isLoopback(rest.host) ? 'open' : 'closed'),
+    federation: {
+      discovery: chosen.discovery === 'on',
+      allow: allowDomains.map((text) => toDomain(text) as Domain),
+      deny: denyDomains.map((text) => toDomain(text) as Domain),
+    },
+    publicUrl,
+    registration: chosen.registration,
     tls: tlsCert === undefined || tlsKey === undefined ? undefined : { cert: tlsCert, key: tlsKey },
     proxies: trustedProxies.length === 0 ? undefined : { networks: trustedProxies, header: proxyHeader },
     adminListen: adminListen === undefined ? undefined : parseListen(adminListen),
     traceWire,
     limits: nested(limits as Record<string, unknown> | undefined),
   }
-  return { ok: true, config, origins: originsOf({ ...parsed.data, registration: config.registration }, from) }
+  return { ok: true, config, origins: originsOf({ ...parsed.data, ...chosen }, from) }
 }
 
 /** Hosts that only this machine reaches. */
 export function isLoopback(host: string): boolean {
   return host === 'localhost' || host === '::1' || /^127\./.test(host)
+}
+
+/** Where invitations send people; `undefined` when that is what everybody tries first. */
+export function reachedAt({ publicUrl, domain, host, tls }: Config, port: number): string | undefined {
+  if (publicUrl !== undefined) return publicUrl === `wss://${domain}` ? undefined : publicUrl
+  if (!isLoopback(host)) return undefined
+  return `${tls === undefined ? 'ws' : 'wss'}://${host.includes(':') ? `[${host}]` : host}:${port}`
 }
 
 /** Reads `host:port`, `[::1]:port` or a port alone. */

@@ -3,7 +3,8 @@
  * open. Arguments come from a command or from whoever opened the socket, so they are looked at here.
  * @module
  */
-import { type Json, type JsonObject, type Store, toAddress } from '@parley/core'
+import { type Json, type JsonObject, type Store, toAddress, toDomain } from '@parley/core'
+import { formatInviteLink } from '@parley/identity'
 import { checkStore, type Relay } from '@parley/relay'
 import { ProgramError } from './program-error.ts'
 import { backUp } from './store/backup.ts'
@@ -12,6 +13,8 @@ import { backUp } from './store/backup.ts'
 export type Parts = {
   readonly store: Store
   readonly relay: Relay
+  /** Where invitations send people, if not to `wss://` and the domain. */
+  readonly url: string | undefined
   /** The configuration file, which a backup takes along. */
   readonly configFile: string | undefined
   now(): number
@@ -39,7 +42,7 @@ export const operations: Readonly<Record<string, Operation>> = {
     note('account removed', address)
     return { removed: address }
   },
-  'invite.create': async ({ relay, note }, given) => {
+  'invite.create': async ({ relay, url, note }, given) => {
     const lifetimeMs = optional(given, 'lifetimeMs', positive)
     const uses = optional(given, 'uses', positive)
     const made = await relay.invites.create({
@@ -47,7 +50,8 @@ export const operations: Readonly<Record<string, Operation>> = {
       ...(uses === undefined ? {} : { uses }),
     })
     note('invitation made', made.id)
-    return plain(made)
+    const link = formatInviteLink({ domain: relay.domain, token: made.token, ...(url === undefined ? {} : { relay: url }) })
+    return plain({ ...made, link })
   },
   'invite.list': async ({ relay }) => plain(await relay.invites.list()),
   'invite.revoke': async ({ relay, note }, given) => {
@@ -70,6 +74,24 @@ export const operations: Readonly<Record<string, Operation>> = {
     if (!(await relay.blocklist.remove(name))) throw new ProgramError('not-found', 'it is not on the block list')
     note('unblocked', name)
     return { unblocked: name }
+  },
+  'queue.list': async ({ relay }) => plain(await relay.queues.list()),
+  'queue.retry': async ({ relay, note }, given) => {
+    const domain = needed(given, 'domain', toDomain)
+    if (!relay.queues.retry(domain)) throw noDomain()
+    note('queue tried again', domain)
+    return { retried: domain }
+  },
+  'queue.drop': async ({ relay, note }, given) => {
+    const domain = needed(given, 'domain', toDomain)
+    const dropped = await relay.queues.drop(domain)
+    note('queue dropped', domain)
+    return { domain, dropped }
+  },
+  'key.change': async ({ relay, note }) => {
+    const key = await relay.changeKey()
+    note('key changed')
+    return { key }
   },
   backup: async ({ store, configFile, now, note }, given) => {
     const folder = needed(given, 'folder', text)
@@ -105,6 +127,10 @@ function positive(value: string): number | undefined {
 
 function noAccount(): ProgramError {
   return new ProgramError('not-found', 'there is no account of this address here')
+}
+
+function noDomain(): ProgramError {
+  return new ProgramError('not-found', 'this relay has nothing to do with that domain')
 }
 
 // What has been made of plain data here is JSON; absent members stay absent.

@@ -5,6 +5,7 @@
 import { isMessagingError } from '@parley/core'
 import { Command, CommanderError, Option } from 'commander'
 import * as commands from './commands.ts'
+import { reachedAt } from './config.ts'
 import { ProgramError } from './program-error.ts'
 import { type ServeIo, serve } from './serve.ts'
 import { settings } from './settings.ts'
@@ -118,6 +119,14 @@ function makeCommand(io: ProgramIo, exit: (code: ExitCode) => void): Command {
     on((at, name: string) => commands.changeBlocks(at, 'remove', name)),
   )
 
+  const queue = program.command('queue').description('what waits for other domains')
+  make(queue, 'list', 'shows it').action(on(commands.listQueues))
+  make(queue, 'retry <domain>', 'tries again now').action(on(commands.retryQueue))
+  make(queue, 'drop <domain>', 'gives up what waits, and tells the senders').action(on(commands.dropQueue))
+
+  const key = program.command('key').description('the key by which this relay proves its domain')
+  make(key, 'change', 'makes a new one, signed by the old one').action(on(commands.changeKey))
+
   make(program, 'backup <folder>', 'copies the whole store into a new folder, also while the relay runs').action(
     on(commands.makeBackup),
   )
@@ -145,7 +154,9 @@ async function run(io: ProgramIo, { from, exit }: { from(): Given; exit(code: Ex
 function place(io: ProgramIo, { from, json }: { readonly from: Given; readonly json: boolean }): commands.CommandIo {
   const data = readData(from)
   if (data === undefined) throw new ProgramError('usage', 'which relay? --data FOLDER or --config FILE says so')
-  return { data, json, configFile: from.file, out: io.out, err: io.err }
+  const read = readConfig(from)
+  const url = read.ok ? reachedAt(read.config, read.config.port) : undefined
+  return { data, json, configFile: from.file, url, out: io.out, err: io.err }
 }
 
 function time(text: string | undefined, flag: string): number | undefined {

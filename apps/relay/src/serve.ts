@@ -15,7 +15,7 @@ import { createWebSocketServer, type WebSocketServer } from '@parley/platform/se
 import { systemClock, systemRandom } from '@parley/platform/system'
 import { dialWebSocket } from '@parley/platform/websocket'
 import { createRelay, type Relay } from '@parley/relay'
-import type { Config, ConfigResult } from './config.ts'
+import { type Config, type ConfigResult, reachedAt } from './config.ts'
 import { controlPath } from './control/lines.ts'
 import { listenControl } from './control/server.ts'
 import { listenAdmin, withHealth } from './health.ts'
@@ -98,6 +98,8 @@ async function start(io: ServeIo, options: ServeOptions, closers: (() => unknown
     host: config.host,
     port: config.port,
     routes: config.routes,
+    federation: config.federation,
+    ...(config.publicUrl === undefined ? {} : { url: config.publicUrl }),
     registration: config.registration,
     limits: config.limits,
     store,
@@ -135,7 +137,7 @@ async function start(io: ServeIo, options: ServeOptions, closers: (() => unknown
     }
     const changes = changesBetween(current.origins, next.origins)
     current = next
-    relay.setFederation({ routes: next.config.routes })
+    relay.setFederation({ routes: next.config.routes, ...next.config.federation })
     relay.setRegistration(next.config.registration)
     logging.set({ level: next.config.logLevel, logAddresses: next.config.logAddresses })
     logging.log.info(changes, 'configuration reloaded')
@@ -202,7 +204,7 @@ async function startControl(
     if (name === 'reload') return (await reload()) as unknown as Json
     const operation = Object.hasOwn(operations, name) ? operations[name] : undefined
     if (operation === undefined) throw new ProgramError('usage', 'the relay does not know this command; is it an older version?')
-    return operation({ store, relay, configFile, now: systemClock.now, note }, given)
+    return operation({ store, relay, url: reachedAt(config, relay.port), configFile, now: systemClock.now, note }, given)
   }
   const tell = (error: unknown): { code: string; message: string } => {
     if (error instanceof ProgramError || isMessagingError(error)) return { code: error.code, message: error.message }

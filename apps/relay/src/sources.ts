@@ -17,8 +17,8 @@ export type Given = { readonly flags: RawConfig; readonly env: Environment; read
 
 /** Options as commander has read them, as the settings they stand for. */
 export function given(options: Readonly<Record<string, unknown>>, env: Environment): Given {
-  const { config, route, trustedProxy, ...flags } = options
-  const lists = { routes: route, trustedProxies: trustedProxy }
+  const { config, route, trustedProxy, allowDomain, denyDomain, ...flags } = options
+  const lists = { routes: route, trustedProxies: trustedProxy, allowDomains: allowDomain, denyDomains: denyDomain }
   const known = Object.entries({ ...flags, ...lists }).filter(([name]) => settings.some((setting) => setting.name === name))
   return { flags: Object.fromEntries(known), env, file: (config as string | undefined) ?? env[configVariable] }
 }

@@ -3,7 +3,7 @@
  * @module
  */
 import { monitorEventLoopDelay } from 'node:perf_hooks'
-import type { Relay, RelayStats } from '@parley/relay'
+import type { Queue, Relay, RelayStats } from '@parley/relay'
 import type { Metrics, Reading } from './metrics.ts'
 import type { GuardedStore } from './store/guarded-store.ts'
 
@@ -22,6 +22,8 @@ export type Status = {
   /** Devices that have left a stanza unacknowledged for long. */
   readonly stuck: number
   readonly mailbox: { readonly count: number; readonly bytes: number }
+  /** What waits for other domains, the longest first. */
+  readonly queues: readonly Queue[]
   /** Milliseconds that the event loop was late since the last question. */
   readonly loopMs: { readonly mean: number; readonly p99: number; readonly max: number }
   readonly memory: { readonly rss: number; readonly heap: number }
@@ -45,6 +47,7 @@ export type StatusReader = {
 
 // Sums over all mailboxes read the store: a scrape and a live view share them.
 const statsAgeMsMax = 2000
+const queuesMax = 20
 
 export function createStatus(parts: {
   readonly store: GuardedStore
@@ -101,6 +104,10 @@ export function createStatus(parts: {
         peersReady,
         stuck,
         mailbox,
+        queues: (await of.queues.list())
+          .filter(({ count }) => count > 0)
+          .sort((a, b) => b.count - a.count)
+          .slice(0, queuesMax),
         loopMs: { mean: late(loopMs.mean), p99: late(loopMs.p99), max: late(loopMs.max) },
         memory: { rss, heap: heapUsed },
         store: { bytes, freeBytes: store.state().freeBytes },
@@ -111,7 +118,17 @@ export function createStatus(parts: {
     async readings() {
       const { connections, devices, peersReady, stuck, mailbox } = await freshStats(running())
       const { bytes } = await store.stats()
+      const queues = await running().queues.list()
       return [
+        ...queues.flatMap(({ domain, count, bytes: queued, oldest }): Reading[] => [
+          { name: 'parley_relay_queue_stanzas', value: count, labels: { domain } },
+          { name: 'parley_relay_queue_bytes', value: queued, labels: { domain } },
+          {
+            name: 'parley_relay_queue_age_seconds',
+            value: oldest === undefined ? 0 : (Date.now() - oldest) / 1000,
+            labels: { domain },
+          },
+        ]),
         { name: 'parley_relay_connections', value: connections },
         { name: 'parley_relay_devices', value: devices },
         { name: 'parley_relay_peers_ready', value: peersReady },

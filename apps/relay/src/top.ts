@@ -22,6 +22,7 @@ export function viewOf(before: Status, status: Status, seconds: number): View {
 export function drawTop({ status, perSecond }: View): string {
   const { mailbox, memory, store, loopMs } = status
   const rows = Object.entries(status.counts).map(([name, count]) => [name, `${perSecond[name] ?? 0}/s`, String(count)])
+  const queues = status.queues.map(({ domain, count, bytes, state }) => [domain, String(count), octets(bytes), state ?? '-'])
   return [
     `${status.domain}  ${status.notReady.length === 0 ? 'ready' : `NOT READY: ${status.notReady.join(', ')}`}  up ${duration(status.uptimeS)}  pid ${status.pid}  ${status.version}\n\n`,
     pairs([
@@ -34,6 +35,7 @@ export function drawTop({ status, perSecond }: View): string {
       ['memory', `${octets(memory.rss)} (heap ${octets(memory.heap)})`],
       ['event loop', `late by ${loopMs.mean} ms, p99 ${loopMs.p99} ms, at most ${loopMs.max} ms`],
     ]),
+    queues.length === 0 ? '' : `\n${table(['towards', 'stanzas', 'size', 'state'], queues)}`,
     rows.length === 0 ? '' : `\n${table(['count', 'rate', 'since start'], rows)}`,
   ].join('')
 }

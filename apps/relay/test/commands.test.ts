@@ -2,6 +2,7 @@ import { readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { connect } from 'node:net'
 import { join } from 'node:path'
 import { utf8 } from '@parley/core'
+import { parseInviteLink } from '@parley/identity'
 import { openLevelStore } from '@parley/platform/level'
 import { afterEach, describe, expect, it } from 'vitest'
 import { controlLimits } from '../src/control/lines.ts'
@@ -131,8 +132,8 @@ describe('commands on accounts and invitations', () => {
   })
 
   it('make, list and revoke invitations, on a running relay and on its store', async () => {
-    const { at, program } = await start()
-    const made = await json<{ token: string; id: string; uses: number }>([
+    const { at, program, port } = await start()
+    const made = await json<{ token: string; link: string; id: string; uses: number }>([
       ...at,
       'invite',
       'create',
@@ -142,6 +143,7 @@ describe('commands on accounts and invitations', () => {
       '2h',
     ])
     expect(made).toMatchObject({ token: expect.stringMatching(/^[\w-]{24}$/), uses: 3 })
+    expect(parseInviteLink(made.link)).toEqual({ domain, token: made.token, relay: `ws://127.0.0.1:${port}` })
     await program.stop()
     expect(await json([...at, 'invite', 'list'])).toMatchObject([{ id: made.id, uses: 3 }])
     expect((await command([...at, 'invite', 'list'])).out).not.toContain(made.token)
@@ -166,6 +168,35 @@ describe('commands on accounts and invitations', () => {
     expect((await command([...at, 'block', 'remove', 'spam.example'])).code).toBe(0)
     expect((await command([...at, 'block', 'remove', 'spam.example'])).code).toBe(1)
     expect((await command([...at, 'block', 'add', 'not a name'])).code).toBe(2)
+  })
+})
+
+describe('commands on queues', () => {
+  it('show what waits for another domain, try again, and give it up so that the sender is told', async () => {
+    const other = 'b.localhost'
+    const { at, port } = await start(join(folder(), 'data'), ['--route', `${other}=ws://127.0.0.1:9`])
+    const writer = await device(alice, port)
+    writer.send(`bob@${other}`, 'hello')
+    await writer.event(() => writer.accepted() === 1)
+    expect(await json([...at, 'queue', 'list'])).toMatchObject([{ domain: other, count: 1, oldest: expect.any(Number) }])
+    expect((await command([...at, 'queue', 'list'])).out).toMatch(/^b\.localhost +1 +\d+ B +20\d\d-/m)
+    expect(await json([...at, 'status'])).toMatchObject({ queues: [{ domain: other, count: 1 }] })
+    expect((await command([...at, 'queue', 'retry', other])).code).toBe(0)
+    expect((await command([...at, 'queue', 'retry', 'c.localhost'])).code).toBe(1)
+    expect(await json([...at, 'queue', 'drop', other])).toEqual({ domain: other, dropped: 1 })
+    expect(await writer.event(({ kind }) => kind === 'bounced')).toMatchObject({ code: 'undeliverable' })
+    expect(await json([...at, 'queue', 'list'])).toMatchObject([{ domain: other, count: 0 }])
+  })
+})
+
+describe('the key', () => {
+  it('changes while the relay runs, and stays changed', async () => {
+    const { at, program, data } = await start()
+    const first = (await json([...at, 'status']))['key']
+    const { key } = await json<{ key: string }>([...at, 'key', 'change'])
+    expect(key).not.toBe(first)
+    await program.stop()
+    expect((await start(data)).program.said.out).toContain(`key=${key}`)
   })
 })
 

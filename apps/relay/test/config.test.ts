@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { type ConfigResult, isLoopback, makeConfig as join, type RawConfig } from '../src/config.ts'
+import { type ConfigResult, isLoopback, makeConfig as join, type RawConfig, reachedAt } from '../src/config.ts'
 import { fromEnvironment } from '../src/sources.ts'
 
 const least = { domain: 'a.localhost', data: '/data' }
@@ -21,6 +21,8 @@ describe('the configuration', () => {
       host: '127.0.0.1',
       port: 0,
       routes: [],
+      federation: { discovery: false, allow: [], deny: [] },
+      publicUrl: undefined,
       registration: 'open',
       tls: undefined,
       proxies: undefined,
@@ -53,6 +55,28 @@ describe('the configuration', () => {
     expect(configOf(makeConfig([{ ...outside, registration: 'open' }])).registration).toBe('open')
     expect(['localhost', '127.0.0.1', '127.1.2.3', '::1'].every(isLoopback)).toBe(true)
     expect(['0.0.0.0', '::', 'relay.example', '10.0.0.1'].some(isLoopback)).toBe(false)
+  })
+
+  it('looks for other domains by itself only where others can reach it', () => {
+    const proxied = { ...least, trustedProxies: ['127.0.0.1'] }
+    expect(configOf(makeConfig([proxied])).federation.discovery).toBe(true)
+    expect(configOf(makeConfig([{ ...proxied, discovery: 'off' }])).federation.discovery).toBe(false)
+    const lists = { allowDomains: ['b.example', 'c.example'], denyDomains: ['d.example'] }
+    expect(configOf(makeConfig([{ ...least, ...lists }])).federation).toEqual({
+      discovery: false,
+      allow: lists.allowDomains,
+      deny: lists.denyDomains,
+    })
+  })
+
+  it.each([
+    [{}, 'ws://127.0.0.1:5280'],
+    [{ host: '::1', tlsCert: 'c', tlsKey: 'k' }, 'wss://[::1]:5280'],
+    [{ host: '0.0.0.0', tlsCert: 'c', tlsKey: 'k' }, undefined],
+    [{ publicUrl: 'wss://relay.example' }, 'wss://relay.example'],
+    [{ publicUrl: 'wss://a.localhost' }, undefined],
+  ])('with %j sends people who were invited to %s', (more, url) => {
+    expect(reachedAt(configOf(makeConfig([{ ...least, ...more }])), 5280)).toBe(url)
   })
 
   it('does not let other machines in without TLS, unless a proxy has it or the operator insists', () => {
@@ -135,6 +159,8 @@ describe('the configuration', () => {
     [{ adminListen: '127.0.0.1:99999' }],
     [{ trustedProxies: ['proxy.example'] }],
     [{ diskFreeBytesMin: '1 GiB' }],
+    [{ publicUrl: 'https://a.example' }],
+    [{ denyDomains: ['not a domain'] }],
   ])('refuses a value that cannot be: %j', (more) => {
     expect(problems(makeConfig([more, least]))).toHaveLength(1)
   })

@@ -90,22 +90,25 @@ describe('metrics', () => {
 
   it('are off unless asked for, and count what goes on', async () => {
     expect((await start()).program.said.out).not.toContain('metrics')
-    const { program, port } = await start({ adminListen: '127.0.0.1:0' })
+    const { program, port } = await start({ adminListen: '127.0.0.1:0', routes: ['b.localhost=ws://127.0.0.1:9'] })
     await program.says((out) => out.includes('metrics'))
     const alice = await device(`alice@${domain}`, port)
     const bob = await device(`bob@${domain}`, port)
     alice.send(`bob@${domain}`, 'hello')
+    alice.send('carol@b.localhost', 'hello')
+    await alice.event(() => alice.accepted() === 2)
     await bob.event(({ kind }) => kind === 'stanza')
     bob.handled()
     await bob.settled()
     const metrics = await scrape(program.said.out)
     for (const [name, value] of [
       ['parley_relay_device_login_total', 2],
-      ['parley_relay_device_stanza_total', 1],
+      ['parley_relay_device_stanza_total', 2],
       ['parley_relay_devices', 2],
       ['parley_relay_ready', 1],
       ['parley_relay_stuck_deliveries', 0],
-      ['parley_relay_stanza_accept_seconds_count', 1],
+      ['parley_relay_queue_stanzas{domain="b.localhost"}', 1],
+      ['parley_relay_stanza_accept_seconds_count', 2],
       ['parley_relay_stanza_deliver_seconds_count', 1],
     ] as const)
       expect([name, metrics.get(name)]).toEqual([name, value])

@@ -4,6 +4,7 @@
  * @module
  */
 import { fromUtf8, type StoreOp } from '@parley/core'
+import { MailboxError } from './errors.ts'
 import { mailboxLimits } from './limits.ts'
 import {
   bodyKey,
@@ -21,6 +22,7 @@ import {
   positionIn,
   readerIn,
   refsKey,
+  schemaVersion,
 } from './record.ts'
 
 /** Something that is not as it should be. */
@@ -34,7 +36,7 @@ export type Finding = {
 
 /** A look through the mailbox's part of a store. */
 export interface MailboxCheck {
-  /** Takes one record; call in ascending order of the keys. Answers whether it was the mailbox's. */
+  /** Takes one record; call in ascending order of the keys. Answers whether it was the mailbox's. Throws for a newer version's. */
   row(key: string, value: Uint8Array): boolean
   /** What was found, when every record was shown. */
   end(): readonly Finding[]
@@ -158,7 +160,9 @@ export function createMailboxCheck(options: { readonly expiryStepMs?: number } =
         if (sums !== undefined) sums.marked = true
       } else if (key.startsWith(logPrefix)) log(key, value)
       else if (key === metaKey) {
-        if (decodeMeta(value)?.epoch === undefined) find(key, `does not say schema and epoch: ${fromUtf8(value)?.slice(0, 80)}`)
+        const meta = decodeMeta(value)
+        if (meta !== undefined && meta.schema > schemaVersion) throw newer()
+        if (meta?.epoch === undefined) find(key, `does not say schema and epoch: ${fromUtf8(value)?.slice(0, 80)}`)
       } else if (key.startsWith(refsKey(''))) refs(key, value)
       else find(key, 'is nothing that a mailbox writes')
       return true
@@ -176,4 +180,11 @@ export function createMailboxCheck(options: { readonly expiryStepMs?: number } =
       return readers.size
     },
   }
+}
+
+function newer(): MailboxError {
+  return new MailboxError(
+    'ERR_MAILBOX_STORE_NEWER',
+    'the mailbox store was written by a newer version; look through it with that version',
+  )
 }

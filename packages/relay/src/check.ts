@@ -3,10 +3,13 @@
  * own, and every account's chain of cards with the statements of its devices. Says what is wrong and what would mend it.
  * @module
  */
-import { fromUtf8, parseJsonObject, type Store, sortable, utf8 } from '@parley/core'
+import { fromUtf8, type JsonObject, parseJsonObject, type Store, sortable, utf8 } from '@parley/core'
 import { type ReadCard, readCard, readStatement, successorProblem } from '@parley/identity'
 import { readKey } from '@parley/jose'
 import { createMailboxCheck, type Finding } from '@parley/mailbox'
+import { readSuccessions } from '@parley/stream'
+import { RelayError } from './errors.ts'
+import { schemaVersion } from './relay-key.ts'
 
 /** What a look through a store has shown. */
 export type StoreCheck = {
@@ -71,9 +74,19 @@ export async function checkStore(store: Store, options: { readonly now: number }
       if (read?.ok !== true || !read.key.secret) findings.push({ row: key, problem: 'is no private key' })
     } else if (key === 'relay/meta') {
       hasMeta = true
+      if (json.ok && Number(json.value['schema']) > schemaVersion)
+        throw new RelayError(
+          'ERR_RELAY_STORE_NEWER',
+          'the store was written by a newer version; look through it with that version',
+        )
       if (!json.ok || typeof json.value['schema'] !== 'number' || typeof json.value['domain'] !== 'string')
         findings.push({ row: key, problem: 'does not say schema and domain' })
+    } else if (key === 'relay/key-chain') {
+      if (!json.ok || readSuccessions(json.value['chain']) === undefined)
+        findings.push({ row: key, problem: 'is no chain of keys' })
     } else if (key === countKey) counted = Number(text)
+    else if (key.startsWith('invite/') && !isInvite(json.ok ? json.value : {}))
+      findings.push({ row: key, problem: 'is no invitation', repair: { says: 'deletes it', ops: [{ type: 'del', key }] } })
   }
 
   for await (const [key, value] of store.iterate({})) {
@@ -97,4 +110,8 @@ export async function checkStore(store: Store, options: { readonly now: number }
   const all = [...findings, ...mailbox.end()]
   const more = Math.max(0, all.length - findingsMax)
   return { rows, accounts, stanzas: mailbox.stanzas, findings: all.slice(0, findingsMax), more }
+}
+
+function isInvite({ created, expiry, uses }: JsonObject): boolean {
+  return typeof created === 'number' && typeof expiry === 'number' && typeof uses === 'number'
 }

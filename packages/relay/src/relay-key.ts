@@ -9,7 +9,7 @@ import { readSuccessions, type Succession, signSuccession, successionsMax } from
 import { RelayError } from './errors.ts'
 
 /** The version of the relay's own records. A store with a higher one is refused untouched. */
-const schemaVersion = 1
+export const schemaVersion = 1
 const metaKey = 'relay/meta'
 const keyKey = 'relay/key'
 const chainKey = 'relay/key-chain'

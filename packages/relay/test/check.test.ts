@@ -51,6 +51,27 @@ describe('a look through a relay’s store', () => {
     expect((await look()).findings).toEqual([])
   })
 
+  it('finds an invitation that is noise, and a chain of keys that is none', async () => {
+    const { look, change } = await ended()
+    await change(
+      { type: 'put', key: 'invite/x', value: utf8('noise') },
+      { type: 'put', key: 'relay/key-chain', value: utf8('noise') },
+    )
+    const { findings } = await look()
+    expect(findings.map(({ row }) => row)).toEqual(['invite/x', 'relay/key-chain'])
+    await change(...findings.flatMap(({ repair }) => repair?.ops ?? []))
+    expect((await look()).findings.map(({ row }) => row)).toEqual(['relay/key-chain'])
+  })
+
+  it.each([
+    ['relay/meta', 'ERR_RELAY_STORE_NEWER'],
+    ['mailbox/meta', 'ERR_MAILBOX_STORE_NEWER'],
+  ])('does not judge what a newer version has written (%s)', async (key, code) => {
+    const { look, change } = await ended()
+    await change({ type: 'put', key, value: utf8('{"schema":99,"domain":"a.example","epoch":"AAAAAAAAAAA"}') })
+    await expect(look()).rejects.toMatchObject({ code })
+  })
+
   it('finds that the relay’s own records are gone or damaged', async () => {
     const { look, change } = await ended()
     await change({ type: 'put', key: 'relay/meta', value: utf8('{}') }, { type: 'put', key: 'relay/key', value: utf8('{}') })

@@ -49,7 +49,7 @@ export async function withRelayAlone<T>(data: string, work: (parts: Parts) => Pr
       random: systemRandom,
     })
     try {
-      return await work({ store, relay, configFile: undefined, now: systemClock.now, note() {} })
+      return await work({ store, relay, url: undefined, configFile: undefined, now: systemClock.now, note() {} })
     } finally {
       await relay.close()
     }
