@@ -23,6 +23,10 @@ export type RelayLimits = {
   readonly bytesPerSecond: number
   /** So many octets a connection may be ahead of its rate. */
   readonly bytesBurst: number
+  /** Frames of one connection of another relay. One that is faster is read more slowly. */
+  readonly peerFramesPerSecond: number
+  /** Octets of one connection of another relay. One that is faster is read more slowly. */
+  readonly peerBytesPerSecond: number
   /** Stanzas of one account, from all its devices together; what is above bounces with a time to try again. */
   readonly stanzasPerAccountPerSecond: number
   /** So many stanzas an account may be ahead of its rate. */
@@ -112,6 +116,8 @@ export const relayLimits: RelayLimits = {
   framesBurst: 10_000,
   bytesPerSecond: 8 * 1024 * 1024,
   bytesBurst: 64 * 1024 * 1024,
+  peerFramesPerSecond: 20_000,
+  peerBytesPerSecond: 64 * 1024 * 1024,
   stanzasPerAccountPerSecond: 1_000,
   stanzasPerAccountBurst: 20_000,
   bytesPerAccountPerSecond: 8 * 1024 * 1024,

@@ -13,7 +13,9 @@ import {
 } from '@parley/stream'
 import type { RelayContext } from './context.ts'
 import type { KeysOfDomains } from './domain-keys.ts'
+import type { RelayLimits } from './limits.ts'
 import { createLink } from './link.ts'
+import { createLinkMeter } from './rate.ts'
 import type { Requests } from './requests.ts'
 import { createLane, type Lane, type Router } from './router.ts'
 import type { Way } from './routes.ts'
@@ -50,6 +52,7 @@ export function createPeerSession(context: RelayContext, parts: PeerSessionParts
     ...context,
     connection: parts.connection,
     kind: 'relay',
+    meter: createLinkMeter(peerRates(limits), telemetry),
     onFrame: (frame) => apply(acceptor.receive(frame)),
     onClose() {
       cancelTimeout()
@@ -141,4 +144,14 @@ export function createPeerSession(context: RelayContext, parts: PeerSessionParts
   link.start()
   apply(acceptor.open(clock.now()))
   return session
+}
+
+/** A whole domain speaks on one connection: it may be some seconds ahead. */
+function peerRates({ peerFramesPerSecond, peerBytesPerSecond }: RelayLimits): Parameters<typeof createLinkMeter>[0] {
+  return {
+    framesPerSecond: peerFramesPerSecond,
+    framesBurst: 5 * peerFramesPerSecond,
+    bytesPerSecond: peerBytesPerSecond,
+    bytesBurst: 5 * peerBytesPerSecond,
+  }
 }

@@ -3,19 +3,8 @@
  * It has no sockets of its own: the ports are handed over once, here.
  * @module
  */
-import {
-  type Clock,
-  type Domain,
-  type HttpRequest,
-  type HttpResponse,
-  type Random,
-  type Store,
-  silent,
-  type Telemetry,
-  type Transport,
-  utf8,
-} from '@parley/core'
-import { domainKeysPath, encodeDomainKeys } from '@parley/identity'
+import { type Clock, type Domain, type Random, type Store, silent, type Telemetry, type Transport } from '@parley/core'
+import { encodeDomainKeys } from '@parley/identity'
 import { type Jwk, thumbprint } from '@parley/jose'
 import { createMailbox } from '@parley/mailbox'
 import { c2sProtocol, s2sProtocol } from '@parley/stream'
@@ -28,6 +17,7 @@ import { createKeysOfDomains } from './domain-keys.ts'
 import { createEntrance } from './entrance.ts'
 import { createFederation, type FederationPolicy } from './federation.ts'
 import { createGate } from './gate.ts'
+import { createHttpEntry } from './http-entry.ts'
 import { createInvites, type Invites } from './invites.ts'
 import { type RelayLimits, relayLimits } from './limits.ts'
 import type { OnWire } from './link.ts'
@@ -52,6 +42,8 @@ export type RelayOptions = {
   readonly federation?: Partial<Omit<FederationPolicy, 'routes'>>
   /** `wss://…`: where this relay listens, published for those who look for its domain; `wss://` and the domain unless said otherwise. */
   readonly url?: string
+  /** Whether anybody may fetch the card of an account by HTTP, and so find out which accounts there are; not unless said so. */
+  readonly publicCards?: boolean
   /** Who may open an account; `closed` unless said otherwise. */
   readonly registration?: RegistrationMode
   readonly limits?: Partial<RelayLimits>
@@ -204,11 +196,12 @@ export async function createRelay(options: RelayOptions): Promise<Relay> {
     entrance.review()
   }
 
-  async function onRequest({ method, path }: HttpRequest): Promise<HttpResponse> {
-    if (path !== domainKeysPath) return { status: 404, body: utf8('') }
-    if (method !== 'GET' && method !== 'HEAD') return { status: 405, headers: { allow: 'GET, HEAD' }, body: utf8('') }
-    return { status: 200, headers: { 'content-type': 'application/json', 'cache-control': 'max-age=300' }, body: document }
-  }
+  const onRequest = createHttpEntry(context, {
+    router,
+    federation,
+    publicCards: options.publicCards ?? false,
+    keys: () => document,
+  })
 
   function sweep(): void {
     const now = clock.monotonic()

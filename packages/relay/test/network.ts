@@ -3,6 +3,8 @@ import {
   type Connection,
   type DeviceId,
   type Domain,
+  type HttpRequest,
+  type HttpResponse,
   parseAddress,
   type StanzaId,
   type Telemetry,
@@ -41,6 +43,8 @@ export type TestRelay = {
   readonly disk: SimDisk
   readonly counts: Map<string, number>
   relay: Relay
+  /** Asks over HTTP, as whoever the request says. */
+  http(request: HttpRequest): Promise<HttpResponse>
   /** Ends the process without a word; `start` works again. */
   kill(): void
   start(options?: { readonly restored?: boolean; readonly routes?: readonly string[] }): Promise<void>
@@ -66,6 +70,7 @@ export type RelayTestOptions = {
   readonly onWire?: OnWire
   readonly federation?: RelayOptions['federation']
   readonly url?: string
+  readonly publicCards?: boolean
 }
 
 let ports = 20_000
@@ -104,7 +109,13 @@ export function createWorld(seed = 1): World {
           made.relay = await createRelay({
             domain,
             store: disk.open(),
-            transport: network.transport(name),
+            transport: {
+              ...network.transport(name),
+              listen(how) {
+                made.http = how.onRequest ?? made.http
+                return network.transport(name).listen(how)
+              },
+            },
             clock,
             random: random.fork(`relay ${name}`),
             telemetry,
@@ -115,6 +126,7 @@ export function createWorld(seed = 1): World {
             restored,
             ...(options.onWire === undefined ? {} : { onWire: options.onWire }),
             ...(options.federation === undefined ? {} : { federation: options.federation }),
+            ...(options.publicCards === undefined ? {} : { publicCards: options.publicCards }),
             ...(options.url === undefined ? {} : { url: options.url }),
           })
         },

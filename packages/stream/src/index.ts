@@ -50,6 +50,7 @@ export {
   type Welcome,
   welcomeType,
 } from './login.ts'
+export { type Post, packPost, postPath, postType, provesPost, readPost } from './post.ts'
 export { makeNonce, relayUri } from './proof.ts'
 export { createReceiver, type Receiver, type Settlement } from './receiver.ts'
 export { readSuccessions, relayKeyType, type Succession, signSuccession, successionsMax } from './relay-key-succession.ts'
