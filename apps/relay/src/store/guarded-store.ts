@@ -25,6 +25,8 @@ export type GuardedStoreOptions = {
 
 // What is written takes up to twice its size before LevelDB has tidied up.
 const writtenFactor = 2
+// Opening again writes what LevelDB's log holds, up to 4 MiB, into a table. Closed and not opened, nothing could be read.
+const reopenBytesMin = 8 * 1024 * 1024
 
 /** Opens the store. Call `look` now and then: once a second. */
 export async function openGuardedStore(options: GuardedStoreOptions): Promise<GuardedStore> {
@@ -44,7 +46,7 @@ export async function openGuardedStore(options: GuardedStoreOptions): Promise<Gu
   async function lookOnce(): Promise<void> {
     freeBytes = await free()
     written = 0
-    if (closed || failed === undefined || isFull()) return
+    if (closed || failed === undefined || isFull() || freeBytes < reopenBytesMin) return
     swapping = reopen()
     await swapping.finally(() => {
       swapping = undefined
@@ -112,7 +114,10 @@ export async function openGuardedStore(options: GuardedStoreOptions): Promise<Gu
       closed = true
       return inner.close()
     },
-    state: () => ({ problem: isFull() ? 'disk-full' : failed === undefined ? undefined : 'store-failed', freeBytes }),
+    state() {
+      const noRoom = isFull() || (failed !== undefined && freeBytes < reopenBytesMin)
+      return { problem: noRoom ? 'disk-full' : failed === undefined ? undefined : 'store-failed', freeBytes }
+    },
     look,
   }
 }
