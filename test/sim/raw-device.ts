@@ -12,6 +12,7 @@ import {
   type MessageRecipient,
   readEnvelope,
   readSigned,
+  type SealedMessage,
   sealMessage,
   sealSigned,
 } from '@parley/jwm'
@@ -119,7 +120,7 @@ export async function createRawDevice(
     act(client.send({ id: stanza, to: [to], class: 'durable', sent, expiry: sent + 86_400_000, ...sealed }))
     return stanza
   }
-  const cut = (sealed: ReturnType<typeof sealMessage>, readers: readonly Reader[]) => ({
+  const cut = (sealed: SealedMessage, readers: readonly Reader[]) => ({
     body: sealed.body,
     entries: readers.map(({ device }, i) => ({ device, octets: sealed.entries[i]?.entry ?? new Uint8Array() })),
   })

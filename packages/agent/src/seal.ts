@@ -5,7 +5,6 @@
  */
 import {
   type Address,
-  base64url,
   concat,
   limits as coreLimits,
   type DeviceId,
@@ -15,8 +14,8 @@ import {
   uuidUrnFrom,
 } from '@parley/core'
 import type { Pin } from '@parley/identity'
-import { sha256, thumbprint } from '@parley/jose'
-import { type Attributes, encodeAttributes, type MessageRecipient, sealMessage } from '@parley/jwm'
+import { thumbprint } from '@parley/jose'
+import { type Attributes, type MessageRecipient, sealMessage } from '@parley/jwm'
 import { kernelPrefix } from '@parley/kernel'
 import { type AudienceDevice, type AudienceMember, keyBody, keyType, planSend, type RenewalReason } from '@parley/session'
 import { type Numbers, toParley } from './content.ts'
@@ -154,8 +153,7 @@ function sealUnderSession(tx: Tx, parts: SealParts, { row, own, pin }: Scene): S
   if (others.length > 0 && !isKernel) putStanzas(tx, parts, { row, to: self.address, entries, body: sealed.body })
   const sent = tx.get('sent', row.id)
   if (sent !== undefined) {
-    const hash = base64url(sha256(encodeAttributes(attributes)))
-    tx.put('sent', row.id, { ...sent, hash, stanzas, pending: stanzas })
+    tx.put('sent', row.id, { ...sent, hash: sealed.payloadHash, stanzas, pending: stanzas })
     if (stanzas.length === 0) settleSent(tx, row.id, { state: 'delivered' })
   }
   return done

@@ -127,22 +127,19 @@ export async function openState(options: {
     size: (table) => tableOf(table).size,
     group: (table, name) => groups.get(table)?.get(name) ?? nothing,
     run(now, step, { steady, sure } = { steady: now, sure: now }) {
-      const undo: (() => void)[] = []
+      const undo: { readonly table: Table; readonly key: string; readonly old: unknown }[] = []
       const bereft = new Set<Table>()
       const effects: (() => void)[] = []
       const changed = new Map<string, { readonly table: Table; readonly key: string; readonly isNew: boolean }>()
-      const change = (table: Table, key: string, apply: (rows: Map<string, unknown>) => void): void => {
+      const change = (table: Table, key: string, row: unknown): void => {
         const rows = tableOf(table)
         const old = rows.get(key)
-        undo.push(() => {
-          regroup(table, key, { old: rows.get(key), row: old })
-          if (old === undefined) rows.delete(key)
-          else rows.set(key, old)
-        })
-        apply(rows)
-        const row = rows.get(key)
+        undo.push({ table, key, old })
+        if (row === undefined) {
+          rows.delete(key)
+          bereft.add(table)
+        } else rows.set(key, row)
         regroup(table, key, { old, row })
-        if (row === undefined) bereft.add(table)
         const name = `${table}/${key}`
         if (!changed.has(name)) changed.set(name, { table, key, isNew: old === undefined })
       }
@@ -159,15 +156,20 @@ export async function openState(options: {
           last.set(table, n)
           return sortable(n)
         },
-        put: (table, key, row) => change(table, key, (rows) => rows.set(key, row)),
-        del: (table, key) => change(table, key, (rows) => rows.delete(key)),
+        put: change,
+        del: (table, key) => change(table, key, undefined),
         after: (effect) => effects.push(effect),
       }
       try {
         const result = step(tx)
         return { result, changes: changed, effects }
       } catch (error) {
-        for (const revert of undo.reverse()) revert()
+        for (const { table, key, old } of undo.reverse()) {
+          const rows = tableOf(table)
+          regroup(table, key, { old: rows.get(key), row: old })
+          if (old === undefined) rows.delete(key)
+          else rows.set(key, old)
+        }
         // A row that was deleted came back at the end; queues are read in the order of their keys.
         for (const table of bereft) sortRows(tableOf(table))
         throw error

@@ -48,9 +48,14 @@ export type SealMessageOptions = {
   readonly enc?: string
 }
 
-/** Signs, then encrypts for all recipients under one fresh content key. */
-export function sealMessage(attributes: Attributes, { signer, recipients, random, enc }: SealMessageOptions): SealedMessage {
-  return sealSigned(signMessageOctets(attributes, { signer }), { recipients, random, ...(enc === undefined ? {} : { enc }) })
+/** Signs, then encrypts for all recipients under one fresh content key. `payloadHash` is what `verifySigned` will tell its readers. */
+export function sealMessage(
+  attributes: Attributes,
+  { signer, recipients, random, enc }: SealMessageOptions,
+): SealedMessage & { readonly payloadHash: string } {
+  const { signed, payloadHash } = signMessageOctets(attributes, { signer })
+  const sealed = sealSigned(signed, { recipients, random, ...(enc === undefined ? {} : { enc }) })
+  return { ...sealed, payloadHash }
 }
 
 /** Encrypts a message that is signed already: a compact JWS, or its octets. */

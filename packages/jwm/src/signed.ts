@@ -47,9 +47,16 @@ export function signMessageAsync(attributes: Attributes, options: { readonly sig
   return signCompactAsync(encodeAttributes(attributes), { key: options.signer, typ: 'JWM' })
 }
 
-/** The same as ASCII octets, to be encrypted next. */
-export function signMessageOctets(attributes: Attributes, options: { readonly signer: Key }): Uint8Array {
-  return signCompactOctets(encodeAttributes(attributes), { key: options.signer, typ: 'JWM' })
+/** The same as ASCII octets, to be encrypted next, with the hash by which the reader will know it. */
+export function signMessageOctets(
+  attributes: Attributes,
+  options: { readonly signer: Key },
+): { readonly signed: Uint8Array; readonly payloadHash: string } {
+  const payload = encodeAttributes(attributes)
+  return {
+    signed: signCompactOctets(payload, { key: options.signer, typ: 'JWM' }),
+    payloadHash: backend.base64url(sha256(payload)),
+  }
 }
 
 /** Reads the form of a signed message: a text, or its octets as they come out of an envelope. */

@@ -42,12 +42,16 @@ export type Outcome = {
   readonly called: number
 }
 
+/** The body of a command, which was found to fit this message: it is the very object, so it is not looked at again. */
+export type Checked = { readonly name: string; readonly body: Json }
+
 type Action = { readonly type: string; readonly params: unknown }
 type Scene = {
   readonly protocol: Protocol
   readonly record: ThreadRecord
   readonly now: number
   readonly message?: Received | undefined
+  readonly checked?: Checked | undefined
 }
 
 /** Reads the actions of one step, in their order. */
@@ -125,7 +129,7 @@ function readDeadline(params: Record<string, unknown>, now: number): Deadline | 
   return { id, at: Math.ceil(now + delay), event: plain.value as Deadline['event'] }
 }
 
-function readSend(params: Record<string, unknown>, { protocol, record }: Scene): Effect | undefined {
+function readSend(params: Record<string, unknown>, { protocol, record, checked }: Scene): Effect | undefined {
   const { message: name, body, bodyFrom, referentId, to = record.peer, devices, seal } = params
   const message = typeof name === 'string' ? messageNamed(protocol, name) : undefined
   const address = [record.peer, ...record.also].find((known) => known === to)
@@ -135,7 +139,9 @@ function readSend(params: Record<string, unknown>, { protocol, record }: Scene):
   if (devices !== undefined && only === undefined) return undefined
   const sealed = seal === undefined ? undefined : toPlain(seal, kernelLimits.stateCharsMax)
   if (sealed !== undefined && !(sealed.ok && isJsonObject(sealed.value) && isJsonObject(sealed.value['jwk']))) return undefined
-  const content = readContent(body, bodyFrom, message)
+  const isChecked = checked !== undefined && body === checked.body && name === checked.name && !message.secret
+  // A checked body is an object.
+  const content = isChecked ? { body: checked.body as JsonObject } : readContent(body, bodyFrom, message)
   if (content === undefined) return undefined
   return {
     kind: 'send',

@@ -4,7 +4,7 @@
  * @module
  */
 import { isJsonObject, type Json, type Result } from '@parley/core'
-import { type AnyMachineSnapshot, type AnyStateMachine, createMachine } from 'xstate'
+import { type AnyActorScope, type AnyMachineSnapshot, type AnyStateMachine, createActor, createMachine } from 'xstate'
 import type { ProblemCode } from './errors.ts'
 import { kernelLimits } from './limits.ts'
 import { toPlain } from './plain.ts'
@@ -30,15 +30,22 @@ export function migrate(protocol: Protocol, record: ThreadRecord): Result<{ read
   return { ok: true, record: { ...record, version: protocol.version, state: { ...record.state, value, context }, deadlines } }
 }
 
+// Many steps leave a state as it was, and a record that is kept in memory brings the same object again.
+const restored = new WeakMap<StoredState, { readonly machine: AnyStateMachine; readonly snapshot: AnyMachineSnapshot }>()
+
 /** The live snapshot of a stored state. */
 export function restore(
   machine: AnyStateMachine,
   state: StoredState,
 ): Result<{ readonly snapshot: AnyMachineSnapshot }, ProblemCode> {
+  const known = restored.get(state)
+  if (known?.machine === machine) return { ok: true, snapshot: known.snapshot }
   try {
     if (!namesStates(machine.root, state.value)) return { ok: false, code: 'state-unknown' }
     // resolveState makes a snapshot without an actor around it; machines with history, which it cannot revive, are refused.
-    return { ok: true, snapshot: bounded(machine).resolveState({ value: state.value as string, context: state.context }) }
+    const snapshot = bounded(machine).resolveState({ value: state.value as string, context: state.context })
+    restored.set(state, { machine, snapshot })
+    return { ok: true, snapshot }
   } catch {
     return { ok: false, code: 'state-unknown' }
   }
@@ -58,6 +65,42 @@ export function bounded(machine: AnyStateMachine): AnyStateMachine {
   }
   return made
 }
+
+const scopes = new WeakMap<AnyStateMachine, AnyActorScope>()
+
+/**
+ * What xstate's pure `transition` answers. That makes an actor for every call, which costs as much as the step; the steps of machines
+ * without children touch nothing of it, so one for each machine serves them all.
+ */
+export function pureTransition(
+  machine: AnyStateMachine,
+  from: AnyMachineSnapshot,
+  event: { readonly type: string },
+): readonly [AnyMachineSnapshot, readonly Action[]] {
+  const logic = bounded(machine)
+  let scope = scopes.get(logic)
+  if (scope === undefined) {
+    const self = createActor(logic)
+    const nothing = (): void => {}
+    scope = {
+      self,
+      system: self.system,
+      id: '',
+      sessionId: '',
+      logger: nothing,
+      defer: nothing,
+      stopChild: nothing,
+      emit: nothing,
+      actionExecutor: nothing,
+    }
+    scopes.set(logic, scope)
+  }
+  const actions: Action[] = []
+  const next = logic.transition(from, event, { ...scope, actionExecutor: (action) => actions.push(action) })
+  return [next as AnyMachineSnapshot, actions]
+}
+
+type Action = { readonly type: string; readonly params: unknown }
 
 /** Whether a machine was given up so. xstate has no code for it; a test holds the words. */
 export function isEndless(error: unknown): boolean {

@@ -3,13 +3,14 @@
  * No actor, timer, id or clock of its own: time comes with the input, delays become stored deadlines (design §7).
  * @module
  */
-import { type Address, isJsonObject, type Json, type JsonObject } from '@parley/core'
-import { type AnyMachineSnapshot, type AnyStateMachine, initialTransition, transition } from 'xstate'
-import { type Effect, readActions } from './effects.ts'
+import type { Address, Json, JsonObject } from '@parley/core'
+import { type AnyMachineSnapshot, type AnyStateMachine, initialTransition } from 'xstate'
+import { type Checked, type Effect, readActions } from './effects.ts'
 import type { Problem, ProblemCode } from './errors.ts'
 import { readBody } from './message.ts'
+import { toPlain } from './plain.ts'
 import { messageName, messageNamed, type Protocol, type Role, roleNamed } from './protocol.ts'
-import { bounded, isEndless, migrate, persist, restore } from './restore.ts'
+import { bounded, isEndless, migrate, persist, pureTransition, restore } from './restore.ts'
 import type { Deadline, Received, ThreadRecord } from './thread.ts'
 
 /** What may happen to a thread. `now` is in milliseconds, by a clock that goes on over restarts. */
@@ -132,8 +133,12 @@ function command(thread: Thread, event: MachineEvent): StepResult {
     const name = event.type.slice(5)
     const message = messageNamed(protocol, name)
     if (message === undefined || role.sends?.includes(name) !== true) return refused(record, 'message-unknown')
-    const checked = readBody(message, isJsonObject(event['body']) ? event['body'] : undefined)
-    if (!checked.ok) return refused(record, checked.code)
+    const plain = toPlain(event['body'], message.bytesMax)
+    if (!plain.ok) return refused(record, plain.code === 'too-large' ? 'body-too-large' : 'body-invalid')
+    const body = plain.value
+    const read = readBody(message, body)
+    if (!read.ok) return refused(record, read.code)
+    return advance(thread, { ...event, body, now: thread.now }, { before: record, checked: { name, body } })
   }
   return advance(thread, { ...event, now: thread.now }, { before: record })
 }
@@ -171,6 +176,7 @@ type Options = {
   /** The record that a refused step leaves. */
   readonly before: ThreadRecord
   readonly message?: Received
+  readonly checked?: Checked
   /** The input comes once only and cannot be refused: a problem ends the thread, an unanswered event is still taken off the record. */
   readonly mustMove?: boolean
 }
@@ -183,7 +189,8 @@ function advance(thread: Thread, event: MachineEvent, options: Options): StepRes
   const moved = move(thread.role.machine, restored.snapshot, event)
   if (!moved.ok) return onProblem(moved.code)
   if (!moved.moved) return { record: options.before, effects: [], outcome: 'ignored' }
-  return settle(thread, moved, { message: options.message, onProblem })
+  const { message, checked } = options
+  return settle(thread, moved, { message, checked, from: restored.snapshot, onProblem })
 }
 
 type Moved = {
@@ -197,7 +204,7 @@ function begin({ role, record, now }: Thread, input: Json | undefined): Attempt 
 }
 
 function move(machine: AnyStateMachine, from: AnyMachineSnapshot, event: MachineEvent): Attempt {
-  return attempt(() => transition(bounded(machine), from, event), from)
+  return attempt(() => pureTransition(machine, from, event), from)
 }
 
 function attempt(run: () => readonly [AnyMachineSnapshot, Moved['actions']], from?: AnyMachineSnapshot): Attempt {
@@ -211,14 +218,20 @@ function attempt(run: () => readonly [AnyMachineSnapshot, Moved['actions']], fro
   }
 }
 
-type Settling = { readonly message?: Received | undefined; onProblem(code: ProblemCode): StepResult }
+type Settling = {
+  readonly message?: Received | undefined
+  readonly checked?: Checked | undefined
+  /** The snapshot of the record's state: when the machine stays in it, so does the record. */
+  readonly from?: AnyMachineSnapshot
+  onProblem(code: ProblemCode): StepResult
+}
 
 // The next record: state, deadlines, calls, counters; or its end.
-function settle(thread: Thread, { snapshot, actions }: Moved, { message, onProblem }: Settling): StepResult {
+function settle(thread: Thread, { snapshot, actions }: Moved, { message, checked, from, onProblem }: Settling): StepResult {
   const { protocol, record, now } = thread
-  const outcome = readActions(actions, { protocol, record, now, message })
+  const outcome = readActions(actions, { protocol, record, now, message, checked })
   if (!outcome.ok) return onProblem(outcome.code)
-  const persisted = persist(snapshot)
+  const persisted = from === snapshot ? { ok: true as const, state: record.state } : persist(snapshot)
   if (!persisted.ok) return onProblem(persisted.code)
   const { effects, deadlines, calls, messages, called } = outcome
   const next: ThreadRecord = { ...record, state: persisted.state, deadlines, calls, messages, called }
