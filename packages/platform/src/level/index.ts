@@ -2,7 +2,7 @@
  * The Store port on LevelDB: classic-level in Node (one process per folder), IndexedDB through browser-level elsewhere.
  * @module
  */
-import { CoreError, type Store, type StoreRange } from '@parley/core'
+import { CoreError, type Store, type StoreOp, type StoreRange } from '@parley/core'
 import { Level } from 'level'
 
 type Db = Level<string, Uint8Array>
@@ -48,8 +48,7 @@ function createStore(db: Db): Store {
       if (torn !== undefined)
         throw new CoreError(torn.code, `${torn.message}; open the store again`, { cause: torn, retryable: true })
       try {
-        // `sync` is classic-level's option; browser-level ignores it, IndexedDB commits on its own terms.
-        await attempt(() => db.batch([...ops], { sync: durable } as object))
+        await attempt(() => write(db, ops, durable))
       } catch (error) {
         if (native.compactRange !== undefined && isCoreError(error) && error.code !== 'ERR_CORE_STORE_CLOSED') torn = error
         throw error
@@ -81,6 +80,22 @@ function createStore(db: Db): Store {
       await attempt(() => db.close())
     },
   }
+}
+
+// One operation after the other goes straight into LevelDB's own batch: a list of them costs five times as much on the way.
+async function write(db: Db, ops: readonly StoreOp[], durable: boolean): Promise<void> {
+  const batch = db.batch()
+  try {
+    for (const op of ops) {
+      if (op.type === 'put') batch.put(op.key, op.value)
+      else batch.del(op.key)
+    }
+  } catch (error) {
+    await batch.close()
+    throw error
+  }
+  // `sync` is classic-level's option; browser-level ignores it, IndexedDB commits on its own terms.
+  await batch.write({ sync: durable } as object)
 }
 
 function isCoreError(error: unknown): error is CoreError {
