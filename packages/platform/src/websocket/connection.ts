@@ -2,6 +2,7 @@
  * The Connection port over a `ws` socket, used by both ends.
  * @module
  */
+import type { Duplex } from 'node:stream'
 import type { Connection, ConnectionHandlers } from '@parley/core'
 import type { RawData, WebSocket } from 'ws'
 
@@ -14,7 +15,25 @@ export function createConnection(socket: WebSocket, peer: string): Connection {
   let handlers: ConnectionHandlers | undefined
   let waiting: Uint8Array[] = []
   let closed: { readonly code: number; readonly reason: string } | undefined
+  let wire: Duplex | undefined
+  let isCorked = false
 
+  // Frames of one turn leave together: each alone would be a call of the system.
+  const cork = (): void => {
+    if (wire === undefined || isCorked) return
+    const corked = wire
+    isCorked = true
+    corked.cork()
+    process.nextTick(() => {
+      isCorked = false
+      corked.uncork()
+    })
+  }
+
+  // A dialled one tells what it stands on; those of a server are not corked.
+  socket.once('upgrade', (response) => {
+    wire = response.socket
+  })
   socket.binaryType = 'nodebuffer'
   socket.on('message', (data: RawData, isBinary: boolean) => {
     // Text frames are no part of the protocol; as octets they fail as any other malformed frame does.
@@ -47,6 +66,7 @@ export function createConnection(socket: WebSocket, peer: string): Connection {
     },
     send(frame) {
       if (socket.readyState !== socket.OPEN) return
+      cork()
       socket.send(frame, { binary: true }, () => {
         if (socket.bufferedAmount === 0 && closed === undefined) handlers?.onDrain?.()
       })
