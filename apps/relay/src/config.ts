@@ -27,6 +27,7 @@ export type Config = {
   readonly routes: readonly Route[]
   readonly federation: Omit<FederationPolicy, 'routes'>
   readonly publicUrl: string | undefined
+  readonly publicCards: boolean
   readonly registration: RegistrationMode
   /** Files with the certificate chain and its key; without them the port speaks no TLS. */
   readonly tls: { readonly cert: string; readonly key: string } | undefined
@@ -85,6 +86,7 @@ const schema = z.strictObject({
     .string()
     .regex(/^wss?:\/\/[^\s/]+$/, 'has the form wss://relay.example or wss://relay.example:5280')
     .optional(),
+  publicCards: z.boolean().default(false),
   registration: z.enum(['open', 'invite', 'closed']).optional(),
   tlsCert: z.string().min(1).optional(),
   tlsKey: z.string().min(1).optional(),

@@ -98,7 +98,7 @@ function makeCommand(io: ProgramIo, exit: (code: ExitCode) => void): Command {
   make(account, 'remove <address>', 'deletes it with all its data, and ends its connections').action(on(commands.removeAccount))
 
   const invite = program.command('invite').description('invitations, for registration "invite"')
-  make(invite, 'create', 'makes one; the token is shown this once')
+  make(invite, 'create', 'makes one; its link is shown this once')
     .option('--expires <time>', 'how long it is good for (default 7d)')
     .option('--uses <count>', 'how many accounts may be opened with it (default 1)')
     .action(

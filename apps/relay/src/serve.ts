@@ -4,7 +4,7 @@
  */
 import { randomBytes } from 'node:crypto'
 import { readFileSync } from 'node:fs'
-import { rm, statfs } from 'node:fs/promises'
+import { readdir, rm, stat, statfs } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Json, JsonObject, Store, Telemetry } from '@parley/core'
 import { isMessagingError } from '@parley/core'
@@ -92,7 +92,7 @@ async function start(io: ServeIo, options: ServeOptions, closers: (() => unknown
     ...(config.proxies === undefined ? {} : { proxies: config.proxies }),
   })
   const restored = (await readPrivateFile(join(config.data, restoredMark))) !== undefined
-  const status = createStatus({ store, metrics, version: ownVersion() })
+  const status = createStatus({ store, metrics, version: ownVersion(), storeBytes: () => bytesIn(join(config.data, 'store')) })
   const relay = await createRelay({
     domain: config.domain,
     host: config.host,
@@ -100,6 +100,7 @@ async function start(io: ServeIo, options: ServeOptions, closers: (() => unknown
     routes: config.routes,
     federation: config.federation,
     ...(config.publicUrl === undefined ? {} : { url: config.publicUrl }),
+    publicCards: config.publicCards,
     registration: config.registration,
     limits: config.limits,
     store,
@@ -245,6 +246,19 @@ async function openSalt(file: string): Promise<Uint8Array> {
   const salt = new Uint8Array(randomBytes(32))
   await writePrivateFile(file, salt)
   return salt
+}
+
+// LevelDB's own answer leaves out what is not in a table yet.
+async function bytesIn(folder: string): Promise<number> {
+  const names = await readdir(folder)
+  // A table may go between the two looks.
+  const sizes = names.map((name) =>
+    stat(join(folder, name)).then(
+      ({ size }) => size,
+      () => 0,
+    ),
+  )
+  return (await Promise.all(sizes)).reduce((sum, size) => sum + size, 0)
 }
 
 function ownVersion(): string {

@@ -71,6 +71,13 @@ export const settings: readonly Setting[] = [
     reloads: false,
   },
   {
+    name: 'publicCards',
+    flag: '--public-cards',
+    kind: 'switch',
+    what: 'shows the cards of its accounts to whoever asks over HTTP',
+    reloads: false,
+  },
+  {
     name: 'registration',
     flag: '--registration <who>',
     kind: 'text',

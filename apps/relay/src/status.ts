@@ -53,6 +53,7 @@ export function createStatus(parts: {
   readonly store: GuardedStore
   readonly metrics: Metrics
   readonly version: string
+  storeBytes(): Promise<number>
 }): StatusReader {
   const { store, metrics, version } = parts
   const started = Date.now()
@@ -87,7 +88,7 @@ export function createStatus(parts: {
     async read() {
       const of = running()
       const { connections, devices, peersReady, stuck, mailbox } = await freshStats(of)
-      const { bytes } = await store.stats()
+      const bytes = await parts.storeBytes()
       const loopMs = { mean: delay.mean / 1e6 - 10, p99: delay.percentile(99) / 1e6 - 10, max: delay.max / 1e6 - 10 }
       delay.reset()
       const { rss, heapUsed } = process.memoryUsage()
@@ -117,7 +118,7 @@ export function createStatus(parts: {
     },
     async readings() {
       const { connections, devices, peersReady, stuck, mailbox } = await freshStats(running())
-      const { bytes } = await store.stats()
+      const bytes = await parts.storeBytes()
       const queues = await running().queues.list()
       return [
         ...queues.flatMap(({ domain, count, bytes: queued, oldest }): Reading[] => [

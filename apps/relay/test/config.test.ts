@@ -23,6 +23,7 @@ describe('the configuration', () => {
       routes: [],
       federation: { discovery: false, allow: [], deny: [] },
       publicUrl: undefined,
+      publicCards: false,
       registration: 'open',
       tls: undefined,
       proxies: undefined,
