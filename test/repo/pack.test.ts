@@ -51,7 +51,8 @@ describe.each(publicFolders)('%s, packed', (source) => {
       .filter((path) => !path.startsWith('node_modules'))
     expect(paths).toEqual(expect.arrayContaining(['LICENSE', 'README.md', 'package.json']))
     expect(paths.filter((path) => path.endsWith('.js')).length).toBeGreaterThan(0)
-    const allowed = /^(?:LICENSE|package\.json|(?:[\w-]+\/)?README\.md|bin\/[\w-]+\.js|dist\/[\w/.-]+\.(?:js|d\.ts|js\.map))$/
+    const allowed =
+      /^(?:LICENSE|package\.json|(?:[\w-]+\/)?README\.md|bin\/[\w-]+\.js|deploy\/(?:grafana\.json|parley-relay\.service)|dist\/[\w/.-]+\.(?:js|d\.ts|js\.map))$/
     expect(paths.filter((path) => !allowed.test(path) || /\/test\//.test(path))).toEqual([])
   })
 

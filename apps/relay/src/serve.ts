@@ -84,7 +84,14 @@ async function start(io: ServeIo, options: ServeOptions, closers: (() => unknown
     destination: { write: io.err },
   })
   const metrics = createMetrics()
-  const telemetry: Telemetry = { ...metrics.telemetry, event: logging.event }
+  const telemetry: Telemetry = {
+    event: logging.event,
+    count(name, by = 1) {
+      metrics.telemetry.count(name, by)
+      logging.log.debug({ by }, name)
+    },
+    measure: metrics.telemetry.measure,
+  }
   const store = await openStore(config.data, { telemetry, freeBytesMin: () => current.config.diskFreeBytesMin, closers })
   const trace = openTraceOf(config, closers)
   const server = createWebSocketServer({

@@ -47,7 +47,10 @@ export type StatusReader = {
 
 // Sums over all mailboxes read the store: a scrape and a live view share them.
 const statsAgeMsMax = 2000
-const queuesMax = 20
+// Other domains are as many as people write to; the longest queues are the ones to look at.
+const queuesMax = 50
+
+type Sums = RelayStats & { readonly queues: readonly Queue[] }
 
 export function createStatus(parts: {
   readonly store: GuardedStore
@@ -62,7 +65,7 @@ export function createStatus(parts: {
   let relay: Relay | undefined
   let draining = false
   let certificateExpiry: number | undefined
-  let stats: { readonly at: number; readonly read: Promise<RelayStats> } | undefined
+  let stats: { readonly at: number; readonly read: Promise<Sums> } | undefined
 
   function readiness(): readonly string[] {
     const { problem } = store.state()
@@ -73,8 +76,13 @@ export function createStatus(parts: {
     ]
   }
 
-  function freshStats(of: Relay): Promise<RelayStats> {
-    if (stats === undefined || performance.now() - stats.at > statsAgeMsMax) stats = { at: performance.now(), read: of.stats() }
+  async function sums(of: Relay): Promise<Sums> {
+    const queues = (await of.queues.list()).filter(({ count }) => count > 0).sort((a, b) => b.count - a.count)
+    return { ...(await of.stats()), queues: queues.slice(0, queuesMax) }
+  }
+
+  function freshStats(of: Relay): Promise<Sums> {
+    if (stats === undefined || performance.now() - stats.at > statsAgeMsMax) stats = { at: performance.now(), read: sums(of) }
     return stats.read
   }
 
@@ -87,7 +95,7 @@ export function createStatus(parts: {
     readiness,
     async read() {
       const of = running()
-      const { connections, devices, peersReady, stuck, mailbox } = await freshStats(of)
+      const { connections, devices, peersReady, stuck, mailbox, queues } = await freshStats(of)
       const bytes = await parts.storeBytes()
       const loopMs = { mean: delay.mean / 1e6 - 10, p99: delay.percentile(99) / 1e6 - 10, max: delay.max / 1e6 - 10 }
       delay.reset()
@@ -105,10 +113,7 @@ export function createStatus(parts: {
         peersReady,
         stuck,
         mailbox,
-        queues: (await of.queues.list())
-          .filter(({ count }) => count > 0)
-          .sort((a, b) => b.count - a.count)
-          .slice(0, queuesMax),
+        queues,
         loopMs: { mean: late(loopMs.mean), p99: late(loopMs.p99), max: late(loopMs.max) },
         memory: { rss, heap: heapUsed },
         store: { bytes, freeBytes: store.state().freeBytes },
@@ -117,9 +122,8 @@ export function createStatus(parts: {
       }
     },
     async readings() {
-      const { connections, devices, peersReady, stuck, mailbox } = await freshStats(running())
+      const { connections, devices, peersReady, stuck, mailbox, queues } = await freshStats(running())
       const bytes = await parts.storeBytes()
-      const queues = await running().queues.list()
       return [
         ...queues.flatMap(({ domain, count, bytes: queued, oldest }): Reading[] => [
           { name: 'parley_relay_queue_stanzas', value: count, labels: { domain } },

@@ -1,9 +1,12 @@
 import { copyFileSync, readFileSync, writeFileSync } from 'node:fs'
+import { request as plainRequest } from 'node:http'
 import { request } from 'node:https'
 import { join } from 'node:path'
+import type { Duplex } from 'node:stream'
 import { connect, type TLSSocket } from 'node:tls'
 import { fileURLToPath } from 'node:url'
 import { afterEach, describe, expect, it } from 'vitest'
+import { settings, variableOf } from '../src/settings.ts'
 import { command, device, folder, json, run, stopAll } from './harness.ts'
 
 afterEach(stopAll)
@@ -235,6 +238,54 @@ describe('TLS', () => {
       code: 2,
       err: expect.stringContaining('is not the key of'),
     })
+  })
+})
+
+describe('behind a proxy', () => {
+  /** Opens a WebSocket as the proxy would for a client; answers the first frame as text. */
+  const openFor = (port: number, client: string): Promise<string> =>
+    new Promise((done, failed) => {
+      const asked = plainRequest({
+        port,
+        headers: {
+          Connection: 'Upgrade',
+          Upgrade: 'websocket',
+          'Sec-WebSocket-Version': '13',
+          'Sec-WebSocket-Key': 'AAAAAAAAAAAAAAAAAAAAAA==',
+          'Sec-WebSocket-Protocol': 'parley.c2s.1',
+          'X-Forwarded-For': client,
+        },
+      })
+      asked.on('upgrade', (_, socket, head) => {
+        sockets.push(socket)
+        if (head.length > 0) done(head.toString())
+        else socket.once('data', (octets) => done(octets.toString()))
+      })
+      asked.on('error', failed)
+      asked.end()
+    })
+  const sockets: Duplex[] = []
+
+  it('counts connections by the clients that the proxy names', async () => {
+    const { port } = await start({ trustedProxies: ['127.0.0.1'], limits: { connectionsPerPeerMax: 1 } })
+    expect(await openFor(port, '203.0.113.1')).toContain('"t":"challenge"')
+    expect(await openFor(port, '203.0.113.2')).toContain('"t":"challenge"')
+    expect(await openFor(port, '203.0.113.1')).toContain('"t":"error"')
+    for (const socket of sockets.splice(0)) socket.destroy()
+  })
+})
+
+describe('the files for deployment', () => {
+  it('name settings and exit codes that there are', () => {
+    const read = (name: string): string => readFileSync(new URL(`../deploy/${name}`, import.meta.url), 'utf8')
+    const known = settings.flatMap((setting) => variableOf(setting) ?? [])
+    const named = ['Dockerfile', 'compose.yaml'].flatMap((name) => read(name).match(/PARLEY_RELAY_\w+/g) ?? [])
+    expect(named.length).toBeGreaterThan(4)
+    expect(named.filter((name) => !known.includes(name))).toEqual([])
+    const readme = readFileSync(new URL('../README.md', import.meta.url), 'utf8')
+    const codes = /RestartPreventExitStatus=(.*)/.exec(read('parley-relay.service'))?.[1]?.split(' ') ?? []
+    expect(codes.length).toBeGreaterThan(2)
+    for (const code of codes) expect(readme).toContain(`\n| ${code} | `)
   })
 })
 
