@@ -3,7 +3,7 @@
  * sees what the steps before it left, also those whose batch is still being synced. commit.ts alone writes it out.
  * @module
  */
-import { concat, fromUtf8, parseJson, type Random, type Store, type StoreOp, sortable, utf8 } from '@parley/core'
+import { concat, fromUtf8, parseJson, type Random, type Store, type StoreOp, sortable, utf8, utf8Into } from '@parley/core'
 import { aeadOpen, aeadSeal } from '@parley/jose'
 import { AgentError } from './errors.ts'
 import { groupings, isSecret, type Rows, type Table, tables } from './rows.ts'
@@ -99,8 +99,8 @@ export async function openState(options: {
     group.bytes += weight(row)
   }
 
-  const encode = (table: Table, key: string, row: unknown): Uint8Array => {
-    const octets = encodeRow(row)
+  const encode = (table: Table, key: string, { row, slab }: { readonly row: unknown; readonly slab: Slab }): Uint8Array => {
+    const octets = slab.encode(row)
     return isSecret(table) ? seal(octets, { key: storeKey, name: `${table}/${key}`, random }) : octets
   }
   const tableOf = (table: Table): Map<string, unknown> => {
@@ -177,13 +177,14 @@ export async function openState(options: {
     },
     write(changes) {
       const ops: StoreOp[] = []
+      const slab = createSlab()
       const done = new Set<string>()
       for (const change of changes) {
         for (const [name, { table, key, isNew }] of change) {
           if (done.has(name)) continue
           done.add(name)
           const row = tableOf(table).get(key)
-          if (row !== undefined) ops.push({ type: 'put', key: name, value: encode(table, key, row) })
+          if (row !== undefined) ops.push({ type: 'put', key: name, value: encode(table, key, { row, slab }) })
           // What came and went between two batches was never in the store.
           else if (!isNew) ops.push({ type: 'del', key: name })
         }
@@ -210,10 +211,11 @@ export async function openState(options: {
     },
     reseal() {
       const ops: StoreOp[] = []
+      const slab = createSlab()
       for (const table of tables) {
         if (!isSecret(table)) continue
         for (const [name, row] of tableOf(table))
-          ops.push({ type: 'put', key: `${table}/${name}`, value: encode(table, name, row) })
+          ops.push({ type: 'put', key: `${table}/${name}`, value: encode(table, name, { row, slab }) })
       }
       return ops
     },
@@ -248,11 +250,35 @@ async function checkSchema(store: Store): Promise<void> {
     throw new AgentError('ERR_AGENT_STORE_NEWER', 'the store was written by a newer version of this program')
 }
 
+/** Rows of a batch one behind the other: an allocation for each of them costs more than writing it. */
+type Slab = { encode(row: unknown): Uint8Array }
+
+const slabBytes = 64 * 1024
+
 // A row is JSON; octets that it carries in `bytes` follow behind a line feed instead of growing by a third in base64.
-function encodeRow(row: unknown): Uint8Array {
-  const { bytes, ...rest } = row as { readonly bytes?: Uint8Array }
-  const json = utf8(JSON.stringify(rest))
-  return bytes === undefined ? json : concat(json, Uint8Array.of(lineFeed), bytes)
+function createSlab(): Slab {
+  let slab = new Uint8Array(0)
+  let end = 0
+  return {
+    encode(row) {
+      const { bytes, ...rest } = row as { readonly bytes?: Uint8Array }
+      const json = JSON.stringify(bytes === undefined ? row : rest)
+      // At most three octets for each unit of a text.
+      const needed = 3 * json.length + 1 + (bytes?.length ?? 0)
+      if (slab.length - end < needed) {
+        slab = new Uint8Array(Math.max(slabBytes, needed))
+        end = 0
+      }
+      const start = end
+      end += utf8Into(json, slab.subarray(start)).written
+      if (bytes !== undefined) {
+        slab[end] = lineFeed
+        slab.set(bytes, end + 1)
+        end += 1 + bytes.length
+      }
+      return slab.subarray(start, end)
+    },
+  }
 }
 
 function decodeRow(octets: Uint8Array): unknown {

@@ -13,6 +13,11 @@ export function utf8(text: string): Uint8Array {
   return encoder.encode(text)
 }
 
+/** Writes the UTF-8 octets of `text` into `target`, as many whole characters as fit; answers how many of both were taken. */
+export function utf8Into(text: string, target: Uint8Array): { readonly read: number; readonly written: number } {
+  return encoder.encodeInto(text, target)
+}
+
 /** Text of UTF-8 octets, or `undefined` when they are not well-formed UTF-8. A BOM is kept. */
 export function fromUtf8(bytes: Uint8Array): string | undefined {
   try {

@@ -13,6 +13,7 @@ export {
   sortable,
   u32,
   utf8,
+  utf8Into,
   writeAscii,
   writeBase64url,
 } from './bytes.ts'

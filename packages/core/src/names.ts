@@ -86,8 +86,14 @@ export function toSessionId(text: string): SessionId | undefined {
 
 /** `urn:uuid:` version 4 out of 16 random octets (RFC 9562 §5.4). */
 export function uuidUrnFrom(random: Uint8Array): string {
-  const hex = Array.from(random.subarray(0, 16), (octet, i) =>
-    (i === 6 ? (octet & 0x0f) | 0x40 : i === 8 ? (octet & 0x3f) | 0x80 : octet).toString(16).padStart(2, '0'),
-  ).join('')
-  return `urn:uuid:${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`
+  let urn = 'urn:uuid:'
+  for (let i = 0; i < 16; i++) {
+    // In bounds: random has 16 octets, and every octet has its two digits.
+    const octet = random[i] as number
+    if (i === 4 || i === 6 || i === 8 || i === 10) urn += '-'
+    urn += hexDigits[i === 6 ? (octet & 0x0f) | 0x40 : i === 8 ? (octet & 0x3f) | 0x80 : octet] as string
+  }
+  return urn
 }
+
+const hexDigits = Array.from({ length: 256 }, (_, octet) => octet.toString(16).padStart(2, '0'))
