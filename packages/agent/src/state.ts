@@ -15,7 +15,10 @@ const ivLength = 12
 const lineFeed = 0x0a
 
 /** Names of changed rows, with their tables and keys. */
-export type Changes = ReadonlyMap<string, { readonly table: Table; readonly key: string; readonly isNew: boolean }>
+export type Changes = ReadonlyMap<
+  string,
+  { readonly table: Table; readonly key: string /** The row before; absent when there was none. */; readonly old?: unknown }
+>
 
 export type Ran<T> = { readonly result: T; readonly changes: Changes; readonly effects: readonly (() => void)[] }
 
@@ -127,21 +130,19 @@ export async function openState(options: {
     size: (table) => tableOf(table).size,
     group: (table, name) => groups.get(table)?.get(name) ?? nothing,
     run(now, step, { steady, sure } = { steady: now, sure: now }) {
-      const undo: { readonly table: Table; readonly key: string; readonly old: unknown }[] = []
       const bereft = new Set<Table>()
       const effects: (() => void)[] = []
-      const changed = new Map<string, { readonly table: Table; readonly key: string; readonly isNew: boolean }>()
+      const changed = new Map<string, { readonly table: Table; readonly key: string; readonly old: unknown }>()
       const change = (table: Table, key: string, row: unknown): void => {
         const rows = tableOf(table)
         const old = rows.get(key)
-        undo.push({ table, key, old })
         if (row === undefined) {
           rows.delete(key)
           bereft.add(table)
         } else rows.set(key, row)
         regroup(table, key, { old, row })
         const name = `${table}/${key}`
-        if (!changed.has(name)) changed.set(name, { table, key, isNew: old === undefined })
+        if (!changed.has(name)) changed.set(name, { table, key, old })
       }
       const tx: Tx = {
         now,
@@ -164,7 +165,7 @@ export async function openState(options: {
         const result = step(tx)
         return { result, changes: changed, effects }
       } catch (error) {
-        for (const { table, key, old } of undo.reverse()) {
+        for (const { table, key, old } of changed.values()) {
           const rows = tableOf(table)
           regroup(table, key, { old: rows.get(key), row: old })
           if (old === undefined) rows.delete(key)
@@ -180,13 +181,13 @@ export async function openState(options: {
       const slab = createSlab()
       const done = new Set<string>()
       for (const change of changes) {
-        for (const [name, { table, key, isNew }] of change) {
+        for (const [name, { table, key, old }] of change) {
           if (done.has(name)) continue
           done.add(name)
           const row = tableOf(table).get(key)
           if (row !== undefined) ops.push({ type: 'put', key: name, value: encode(table, key, { row, slab }) })
           // What came and went between two batches was never in the store.
-          else if (!isNew) ops.push({ type: 'del', key: name })
+          else if (old !== undefined) ops.push({ type: 'del', key: name })
         }
       }
       return ops
