@@ -19,6 +19,8 @@ export type Wire = {
   send(frame: Uint8Array | string): void
   /** How it was closed, and the last frame before that. */
   readonly closed: Promise<{ readonly code: number; readonly reason: string; readonly last: Shown | undefined }>
+  /** Reads no further. */
+  pause(): void
   close(): void
 }
 
@@ -102,6 +104,7 @@ export async function dial(url: string, subprotocol: string = c2sProtocol): Prom
     },
     send: (octets) => socket.send(typeof octets === 'string' ? Buffer.from(octets) : octets),
     closed: inTime(closed, () => `not closed; the last frame was ${JSON.stringify(last)}`, 120_000),
+    pause: () => socket.pause(),
     close: () => socket.close(),
   }
 }
