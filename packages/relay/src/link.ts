@@ -40,10 +40,22 @@ export function createLink(options: LinkOptions): Link & { start(): void } {
   const { connection, kind, clock, onWire, meter, onFrame, onClose, onDrain } = options
   let heard = clock.monotonic()
   let closed = false
-  function hold(ms: number): void {
+  let heldUntil = 0
+  // Frames that were read already still come while the connection is held: they make the same hold longer.
+  function hold(until: number): void {
+    const isHeld = heldUntil > 0
+    heldUntil = Math.max(heldUntil, until)
+    if (isHeld) return
     connection.pause()
-    clock.at(clock.monotonic() + ms, () => {
-      if (!closed) connection.resume()
+    release()
+  }
+
+  function release(): void {
+    clock.at(heldUntil, () => {
+      if (closed) return
+      if (clock.monotonic() < heldUntil) return release()
+      heldUntil = 0
+      connection.resume()
     })
   }
 
@@ -77,7 +89,7 @@ export function createLink(options: LinkOptions): Link & { start(): void } {
           onWire?.('in', frame, { kind, name: link.name })
           onFrame(frame)
           const wait = meter?.(frame.length, heard) ?? 0
-          if (wait > 0 && !closed) hold(wait)
+          if (wait > 0 && !closed) hold(heard + wait)
         },
         onClose() {
           closed = true
