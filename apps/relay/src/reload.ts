@@ -2,6 +2,7 @@
  * What changes while a relay runs: the configuration read anew beside the one it was started with.
  * @module
  */
+import { limitsOfTheStart } from '@parley/relay'
 import type { Origin } from './config.ts'
 import { settings } from './settings.ts'
 
@@ -12,16 +13,27 @@ export type Changes = {
   readonly restart: readonly string[]
 }
 
-/** Compares by what is shown of each setting. */
-export function changesBetween(before: readonly Origin[], after: readonly Origin[]): Changes {
+/** Compares what is shown of each setting: with what is in force, and for what cannot change with what the relay was started with. */
+export function changesBetween(
+  before: { readonly started: readonly Origin[]; readonly current: readonly Origin[] },
+  after: readonly Origin[],
+): Changes {
+  return {
+    changed: differing(before.current, after).filter(reloads),
+    restart: differing(before.started, after).filter((name) => !reloads(name)),
+  }
+}
+
+function differing(before: readonly Origin[], after: readonly Origin[]): readonly string[] {
   const shown = (origins: readonly Origin[]): ReadonlyMap<string, string> =>
     new Map(origins.map(({ name, value }) => [name, JSON.stringify(value) ?? '']))
   const old = shown(before)
   const next = shown(after)
-  const names = [...new Set([...old.keys(), ...next.keys()])].filter((name) => old.get(name) !== next.get(name))
-  return { changed: names.filter(reloads), restart: names.filter((name) => !reloads(name)) }
+  return [...new Set([...old.keys(), ...next.keys()])].filter((name) => old.get(name) !== next.get(name))
 }
 
 function reloads(name: string): boolean {
-  return settings.find((setting) => setting.name === name.split('.')[0])?.reloads ?? false
+  const [first, limit = ''] = name.split('.')
+  if (first === 'limits') return !(limitsOfTheStart as readonly string[]).includes(limit)
+  return settings.find((setting) => setting.name === first)?.reloads ?? false
 }

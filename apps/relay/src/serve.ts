@@ -143,10 +143,11 @@ async function start(io: ServeIo, options: ServeOptions, closers: (() => unknown
       logging.log.error({ problems: [(error as Error).message] }, 'configuration not reloaded')
       throw new ProgramError('refused', (error as Error).message)
     }
-    const changes = changesBetween(current.origins, next.origins)
+    const changes = changesBetween({ started: options.config.origins, current: current.origins }, next.origins)
     current = next
     relay.setFederation({ routes: next.config.routes, ...next.config.federation })
     relay.setRegistration(next.config.registration)
+    relay.setLimits(next.config.limits)
     logging.set({ level: next.config.logLevel, logAddresses: next.config.logAddresses })
     logging.log.info(changes, 'configuration reloaded')
     return changes

@@ -158,7 +158,12 @@ export const settings: readonly Setting[] = [
     what: 'octets of each payload in the trace; 0 for all (default 48)',
     reloads: false,
   },
-  { name: 'limits', kind: 'table', what: 'limits by their names in docs/limits.md', reloads: false },
+  {
+    name: 'limits',
+    kind: 'table',
+    what: 'limits by their names in docs/limits.md; those of stream, mailbox and store wait for a restart',
+    reloads: true,
+  },
 ]
 
 /** The variable of a setting: PARLEY_RELAY_LOG_LEVEL for `logLevel`. */

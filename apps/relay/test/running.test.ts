@@ -161,16 +161,22 @@ describe('the log', () => {
 describe('a change of the configuration', () => {
   it('says what has changed and what waits for a restart, by signal and by command', async () => {
     const { at, reload, write } = await start()
-    const said = await reload({ routes: ['b.localhost=ws://127.0.0.1:9'], port: 1, limits: { idleMs: 5 }, logLevel: 'debug' })
+    const said = await reload({
+      routes: ['b.localhost=ws://127.0.0.1:9'],
+      port: 1,
+      limits: { idleMs: 50_000, mailbox: { countMax: 5 } },
+      logLevel: 'debug',
+    })
     expect(JSON.parse(said.split('\n')[0] ?? '')).toMatchObject({
-      changed: ['routes', 'logLevel'],
-      restart: ['port', 'limits.idleMs'],
+      changed: ['routes', 'logLevel', 'limits.idleMs'],
+      restart: ['port', 'limits.mailbox.countMax'],
       msg: 'configuration reloaded',
     })
     write({ registration: 'invite' })
     expect(await json([...at, 'reload'])).toEqual({
-      changed: ['routes', 'registration', 'logLevel'],
-      restart: ['port', 'limits.idleMs'],
+      changed: ['routes', 'registration', 'logLevel', 'limits.idleMs'],
+      // Back to what it was started with.
+      restart: [],
     })
   })
 

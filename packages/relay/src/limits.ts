@@ -157,3 +157,15 @@ export const relayLimits: RelayLimits = {
   answerBytesMax: 512 * 1024,
   drainMs: 3_000,
 }
+
+/** Limits that are taken at the start and hold until the next one. All others change with `setLimits`. */
+export const limitsOfTheStart: readonly (keyof RelayLimits)[] = [
+  'stream',
+  'mailbox',
+  'accountsMax',
+  'devicesPerAccountMax',
+  'blocksPerAccountMax',
+  'invitesMax',
+  'addressHeldMs',
+  'cardsInMemoryMax',
+]

@@ -19,7 +19,7 @@ import { createFederation, type FederationPolicy } from './federation.ts'
 import { createGate } from './gate.ts'
 import { createHttpEntry } from './http-entry.ts'
 import { createInvites, type Invites } from './invites.ts'
-import { type RelayLimits, relayLimits } from './limits.ts'
+import { limitsOfTheStart, type RelayLimits, relayLimits } from './limits.ts'
 import type { OnWire } from './link.ts'
 import { isPublicAddress } from './network-address.ts'
 import { createQueues, type Queues } from './queues.ts'
@@ -82,6 +82,8 @@ export interface Relay {
   setFederation(change: Partial<FederationPolicy>): void
   /** Who may open an account from now on. */
   setRegistration(mode: RegistrationMode): void
+  /** Changes limits while it runs: those that are named, the others back to their defaults; `limitsOfTheStart` stay as they are. */
+  setLimits(next: Partial<RelayLimits>): void
   stats(): Promise<RelayStats>
   /** Drains: takes no new connections, tells the old ones, finishes what it began. The store stays open: it is the caller's. */
   close(): Promise<void>
@@ -91,6 +93,7 @@ export interface Relay {
 /** Starts a relay. */
 export async function createRelay(options: RelayOptions): Promise<Relay> {
   const { domain, store, transport, clock, random, telemetry = silent, onWire } = options
+  // Every part holds this object, and sees what `setLimits` changes in it.
   const limits: RelayLimits = { ...relayLimits, ...options.limits }
   let key = await openRelayKey({ store, domain, random })
   let policy: FederationPolicy = { routes: options.routes ?? [], discovery: false, allow: [], deny: [], ...options.federation }
@@ -269,6 +272,10 @@ export async function createRelay(options: RelayOptions): Promise<Relay> {
     blocklist,
     setRegistration(mode) {
       registration = mode
+    },
+    setLimits(next) {
+      const fixed = Object.fromEntries(limitsOfTheStart.map((name) => [name, limits[name]]))
+      Object.assign(limits, relayLimits, next, fixed)
     },
     async stats() {
       return {

@@ -1,3 +1,4 @@
+import { mailboxLimits } from '@parley/mailbox'
 import { describe, expect, it } from 'vitest'
 import { createLinkMeter, createMeters } from '../src/rate.ts'
 import { createWorld, type RelayTestOptions } from './network.ts'
@@ -41,6 +42,23 @@ describe('a rate', () => {
 })
 
 describe('a relay', () => {
+  it('takes other limits while it runs, for those who are there too, but not those of its start', async () => {
+    const { world, join, relay } = await scene({ fanOutMax: 1, mailbox: { ...mailboxLimits, countMax: 1 } })
+    const [alice, bob] = [await join('alice@a.example'), await join('bob@a.example')]
+    const outcome = async (text: string): Promise<unknown> => {
+      const id = alice.send(bob.address, text)
+      await world.until(() => alice.ended(id) !== undefined)
+      const ended = alice.ended(id)
+      return ended?.kind === 'bounced' ? ended.code : ended?.kind
+    }
+    relay.relay.setLimits({ stanzasPerAccountBurst: 1, stanzasPerAccountPerSecond: 1 })
+    expect([await outcome('one'), await outcome('two')]).toEqual(['accepted', 'rate-limited'])
+    await world.pass(2000)
+    bob.drop()
+    relay.relay.setLimits({ mailbox: mailboxLimits })
+    expect([await outcome('three'), await outcome('four')]).toEqual(['accepted', 'mailbox-full'])
+  })
+
   it('tells an account that sends too much when to try again, and serves the others meanwhile', async () => {
     const { world, join, relay } = await scene({ stanzasPerAccountPerSecond: 2, stanzasPerAccountBurst: 3 })
     const [alice, bob, carol] = [await join('alice@a.example'), await join('bob@a.example'), await join('carol@a.example')]
