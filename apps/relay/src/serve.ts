@@ -15,7 +15,7 @@ import { createWebSocketServer, type WebSocketServer } from '@parley/platform/se
 import { systemClock, systemRandom } from '@parley/platform/system'
 import { dialWebSocket } from '@parley/platform/websocket'
 import { createRelay, type Relay } from '@parley/relay'
-import { type Config, type ConfigResult, reachedAt } from './config.ts'
+import { type Config, type ConfigResult, isLoopback, reachedAt } from './config.ts'
 import { controlPath } from './control/lines.ts'
 import { listenControl } from './control/server.ts'
 import { listenAdmin, withHealth } from './health.ts'
@@ -156,6 +156,8 @@ async function start(io: ServeIo, options: ServeOptions, closers: (() => unknown
   await startControl(config, { store, relay, logging, status, reload, configFile: options.configFile, closers })
   if (config.adminListen !== undefined) {
     metrics.observe(status.readings)
+    if (!isLoopback(config.adminListen.host))
+      logging.log.warn(config.adminListen, 'whoever reaches this address can read the metrics, which name other domains')
     const admin = await listenAdmin(metrics, config.adminListen)
     closers.push(() => admin.close())
     io.out(`parley-relay metrics http://${hostText(config.adminListen.host)}:${admin.port}/metrics\n`)
