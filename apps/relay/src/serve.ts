@@ -38,6 +38,9 @@ export type ServeIo = {
   onSignal(names: readonly string[], fn: (name: string) => void): () => void
 }
 
+// Mailboxes write much and delete it soon: what is gone before it is sorted into a file costs nothing more.
+const writeBufferBytes = 16 * 1024 * 1024
+
 export type ServeOptions = {
   readonly config: Extract<ConfigResult, { ok: true }>
   readonly configFile: string | undefined
@@ -172,7 +175,7 @@ async function openStore(
   const folder = join(data, 'store')
   await refuseHeadlessStore(folder)
   const store = await openGuardedStore({
-    open: () => openLevelStore(folder),
+    open: () => openLevelStore(folder, { writeBufferBytes }),
     async free() {
       const { bavail, bsize } = await statfs(data)
       return bavail * bsize

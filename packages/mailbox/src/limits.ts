@@ -34,7 +34,7 @@ export const mailboxLimits: MailboxLimits = {
   positionBlock: 1024,
   recentBytesMax: 16 * 1024 * 1024,
   logsMax: 20_000,
-  duplicatesMax: 8192,
+  duplicatesMax: 1024,
   skipHoldMs: 250,
   heldBytesMax: 16 * 1024 * 1024,
   expiryStepMs: 60_000,

@@ -31,6 +31,8 @@ export type Log = {
   /** Stanzas that have a position and are not in the store, in order. */
   readonly waiting: Place[]
   waitingBytes: number
+  /** The last mark of expiry that was written for it. */
+  marked: { readonly step: number; readonly round: number } | undefined
   /** More positions were asked for. */
   isReserving: boolean
   /** The deletion that waits for its turn. */
@@ -134,6 +136,7 @@ function makeLog(reader: string, record: LogRecord = { reserved: 0, durable: 0, 
     bytes,
     waiting: [],
     waitingBytes: 0,
+    marked: undefined,
     isReserving: false,
     deletion: undefined,
     paceMs: undefined,

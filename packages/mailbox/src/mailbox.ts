@@ -40,6 +40,8 @@ export type MailboxOptions = {
    * not carry everything up to `after`. What the reader acknowledges soon is then not written (`skipHoldMs`).
    */
   readonly give?: (reader: string, item: MailboxItem, after: number) => boolean
+  /** Whether a reader is there; what is stored for others is not kept in memory. Without it, all are. */
+  readonly isThere?: (reader: string) => boolean
 }
 
 /** For whom a stanza is stored, and the octets only that reader gets. */
@@ -114,9 +116,9 @@ export async function createMailbox(options: MailboxOptions): Promise<Mailbox> {
     push: (job) => turns.push(job),
     reserve: ({ reader }) => turns.push({ kind: 'reserve', reader }),
   })
-  const turn = createTurn({ store, random, limits, logs, recent, waiting, clock, telemetry })
+  const turn = createTurn({ store, random, limits, logs, recent, waiting, clock, telemetry, isThere: options.isThere })
   const turns: Turns<Job> = createTurns<Job>((jobs) => turn(jobs, turns.again))
-  const seen = new Map<string, Promise<readonly MailboxPosition[]>>()
+  const seen = createSeen(limits.duplicatesMax)
   let closed = false
 
   function submit<T>(make: (settle: { resolve(value: T): void; reject(error: unknown): void }) => Job): Promise<T> {
@@ -183,9 +185,9 @@ export async function createMailbox(options: MailboxOptions): Promise<Mailbox> {
       if (!(content.expiry >= 0 && content.expiry <= Number.MAX_SAFE_INTEGER))
         throw new RangeError('content.expiry must be a time in milliseconds')
       if (entries.length === 0) return Promise.resolve([])
-      const duplicateKey =
-        content.origin === undefined || content.id === undefined ? undefined : `${content.origin} ${content.id}`
-      const before = duplicateKey === undefined ? undefined : seen.get(duplicateKey)
+      const { origin, id } = content
+      const isNamed = origin !== undefined && id !== undefined
+      const before = isNamed ? seen.get(origin, id) : undefined
       if (before !== undefined) {
         telemetry.count('mailbox.duplicate')
         return before
@@ -193,18 +195,12 @@ export async function createMailbox(options: MailboxOptions): Promise<Mailbox> {
       if (closed) return Promise.reject(new MailboxError('ERR_MAILBOX_CLOSED', 'the mailbox is closed'))
       const appended = new Promise<readonly MailboxPosition[]>((resolve, reject) => {
         const fail = (error: unknown): void => {
-          if (duplicateKey !== undefined) seen.delete(duplicateKey)
+          if (id !== undefined) seen.delete(id)
           reject(error)
         }
         waiting.enter(makeAppend(entries, content, { resolve, reject: fail }))
       })
-      if (duplicateKey !== undefined) {
-        seen.set(duplicateKey, appended)
-        for (const oldest of seen.keys()) {
-          if (seen.size <= limits.duplicatesMax) break
-          seen.delete(oldest)
-        }
-      }
+      if (isNamed) seen.set(origin, id, appended)
       return appended
     },
     async read(reader, after, { countMax, bytesMax }) {
@@ -276,6 +272,37 @@ export async function createMailbox(options: MailboxOptions): Promise<Mailbox> {
       closed = true
       waiting.flush()
       await turns.idle()
+    },
+  }
+}
+
+type Appended = Promise<readonly MailboxPosition[]>
+
+type Seen = {
+  get(origin: string, id: string): Appended | undefined
+  set(origin: string, id: string, appended: Appended): void
+  delete(id: string): void
+}
+
+/** The newest appends by origin and id, between half of `max` and all of it. One id has one origin here: whoever takes another's gains nothing. */
+function createSeen(max: number): Seen {
+  let newest = new Map<string, { readonly origin: string; readonly appended: Appended }>()
+  let older = newest
+  return {
+    get(origin, id) {
+      const found = newest.get(id) ?? older.get(id)
+      return found?.origin === origin ? found.appended : undefined
+    },
+    set(origin, id, appended) {
+      if (newest.size >= max / 2) {
+        older = newest
+        newest = new Map()
+      }
+      newest.set(id, { origin, appended })
+    },
+    delete(id) {
+      newest.delete(id)
+      older.delete(id)
     },
   }
 }

@@ -12,6 +12,8 @@ export type RecentItem = {
   readonly expiry: number
   readonly size: number
   readonly bodyId?: string
+  /** It was taken out. */
+  isGone?: boolean
 }
 
 /** The end of one log: every stanza behind position `from` is in `items`, in order. */
@@ -26,25 +28,41 @@ export interface Recent {
 }
 
 export function createRecent(options: { readonly bytesMax: number }): Recent {
-  // In order of arrival, so also in order of position within each log: the oldest of all is the first of its log.
-  const all = new Map<RecentItem, RecentEnd>()
+  // In order of arrival, so also in order of position within each log: the oldest of all is the first of its log. What is taken out
+  // stays until it is half of all.
+  let order: { readonly item: RecentItem; readonly end: RecentEnd }[] = []
+  let first = 0
+  let gone = 0
   let bytes = 0
 
   function remove(item: RecentItem): void {
-    if (all.delete(item)) bytes -= item.size
+    if (item.isGone === true) return
+    item.isGone = true
+    bytes -= item.size
+    gone++
+  }
+
+  function tidy(): void {
+    if (gone < 64 || gone < order.length / 2) return
+    order = order.filter(({ item }) => item.isGone !== true)
+    first = 0
+    gone = 0
   }
 
   return {
     push(end, item) {
       end.items.push(item)
-      all.set(item, end)
+      order.push({ item, end })
       bytes += item.size
-      for (const [oldest, itsEnd] of all) {
-        if (bytes <= options.bytesMax) break
-        remove(oldest)
-        itsEnd.items.shift()
-        itsEnd.from = oldest.n
+      while (bytes > options.bytesMax) {
+        const oldest = order[first++]
+        if (oldest === undefined) break
+        if (oldest.item.isGone === true) continue
+        remove(oldest.item)
+        oldest.end.items.shift()
+        oldest.end.from = oldest.item.n
       }
+      tidy()
     },
     take(end, upTo) {
       let count = 0

@@ -4,7 +4,7 @@
  * readers share and how many still hold it, `expiry/<step> <reader>` when a log has to be looked at.
  * @module
  */
-import { concat, fromUtf8, isJsonObject, parseJson, readU32, sortable, u32, utf8 } from '@parley/core'
+import { fromUtf8, isJsonObject, parseJson, readU32, sortable, u32, utf8 } from '@parley/core'
 
 /** The version of these records. A store with a higher one is refused untouched. */
 export const schemaVersion: number = 1
@@ -72,8 +72,8 @@ export type LogRecord = {
   readonly bytes: number
 }
 
-export function encodeLog(log: LogRecord): Uint8Array {
-  return utf8([log.reserved, log.durable, log.acked, log.count, log.bytes].join(' '))
+export function encodeLog(log: LogRecord, durable: number = log.durable): Uint8Array {
+  return utf8(`${log.reserved} ${durable} ${log.acked} ${log.count} ${log.bytes}`)
 }
 
 export function decodeLog(bytes: Uint8Array): LogRecord | undefined {
@@ -99,16 +99,40 @@ const sharedKind = 1
 const fixedLength = 21
 
 export function encodeEntry(record: EntryRecord): Uint8Array {
-  const shared = 'bodyId' in record.content
   const tail = 'bodyId' in record.content ? utf8(record.content.bodyId) : record.content.inline
-  const fixed = [
-    Math.floor(record.expiry / 0x100000000),
-    record.expiry % 0x100000000,
-    record.size,
-    record.entry.length,
-    record.headerLength,
-  ]
-  return concat(Uint8Array.of(shared ? sharedKind : inlineKind), ...fixed.map(u32), record.entry, tail)
+  return joinEntry(record, 'bodyId' in record.content ? sharedKind : inlineKind, [tail])
+}
+
+/** The record of a stanza that shares nothing: header and body stand in it. */
+export function encodeOwnEntry(
+  record: Pick<EntryRecord, 'expiry' | 'size' | 'entry'>,
+  { header, body }: { readonly header: Uint8Array; readonly body: Uint8Array },
+): Uint8Array {
+  return joinEntry({ ...record, headerLength: header.length }, inlineKind, [header, body])
+}
+
+function joinEntry(
+  { expiry, size, entry, headerLength }: Omit<EntryRecord, 'content'>,
+  kind: number,
+  tail: readonly Uint8Array[],
+): Uint8Array {
+  let length = fixedLength + entry.length
+  for (const part of tail) length += part.length
+  const octets = new Uint8Array(length)
+  const view = new DataView(octets.buffer)
+  octets[0] = kind
+  view.setUint32(1, Math.floor(expiry / 0x100000000))
+  view.setUint32(5, expiry % 0x100000000)
+  view.setUint32(9, size)
+  view.setUint32(13, entry.length)
+  view.setUint32(17, headerLength)
+  octets.set(entry, fixedLength)
+  let at = fixedLength + entry.length
+  for (const part of tail) {
+    octets.set(part, at)
+    at += part.length
+  }
+  return octets
 }
 
 export function decodeEntry(bytes: Uint8Array): EntryRecord | undefined {

@@ -8,13 +8,14 @@ import { MailboxError } from './errors.ts'
 import type { MailboxLimits } from './limits.ts'
 import type { Log, Logs } from './logs.ts'
 import type { AckOutcome } from './mailbox.ts'
-import type { Recent, RecentItem } from './recent.ts'
+import type { Recent } from './recent.ts'
 import {
   bodyKey,
   decodeEntry,
   decodeRefs,
   encodeEntry,
   encodeLog,
+  encodeOwnEntry,
   encodeRefs,
   entryKey,
   expiryKey,
@@ -47,6 +48,7 @@ export type TurnOptions = {
   readonly logs: Logs
   readonly recent: Recent
   readonly waiting: Waiting
+  readonly isThere: ((reader: string) => boolean) | undefined
   readonly telemetry: Telemetry
 }
 
@@ -80,8 +82,10 @@ export function createAckJob(reader: string, upTo: number): AckJob {
 }
 
 export function createTurn(options: TurnOptions): (jobs: readonly Job[], again: (jobs: readonly Job[]) => void) => Promise<void> {
-  const { store, random, clock, limits, logs, recent, waiting, telemetry } = options
+  const { store, random, clock, limits, logs, recent, waiting, isThere, telemetry } = options
   const marked = new Set<string>()
+  // Rises when marks may not have been written.
+  let round = 0
   // Logs whose sums in memory are ahead of the store since a batch failed.
   const stale = new Set<Log>()
   // Deletions that failed together with appends: they are tried once more alone, so that a full disk can be emptied.
@@ -102,8 +106,7 @@ export function createTurn(options: TurnOptions): (jobs: readonly Job[], again: 
       }
       await planRefs(draft)
       for (const job of appends) planAppend(draft, job, found)
-      for (const log of draft.touched)
-        draft.ops.push({ type: 'put', key: logKey(log.reader), value: encodeLog({ ...log, durable: log.issued }) })
+      for (const log of draft.touched) draft.ops.push({ type: 'put', key: logKey(log.reader), value: encodeLog(log, log.issued) })
       if (draft.ops.length > 0) await store.batch(draft.ops, { durable: draft.isDurable })
     } catch (cause) {
       fail({ draft, now, appends, cause, again })
@@ -146,6 +149,7 @@ export function createTurn(options: TurnOptions): (jobs: readonly Job[], again: 
     }
     for (const place of draft.written) (place.log as Log).writing--
     marked.clear()
+    round++
     telemetry.count('mailbox.turn_failed')
     const repeat =
       appends.length > 0 && appends.length < now.length
@@ -265,15 +269,14 @@ export function createTurn(options: TurnOptions): (jobs: readonly Job[], again: 
       waiting.refuse(job.append, full)
       return
     }
-    const octets = concat(header, body)
-    const bodyId = places.length > 1 && octets.length >= sharedBytesMin ? base64url(random.bytes(12)) : undefined
+    const isShared = places.length > 1 && header.length + body.length >= sharedBytesMin
+    const bodyId = isShared ? base64url(random.bytes(12)) : undefined
     if (bodyId !== undefined) {
       draft.ops.push(
-        { type: 'put', key: bodyKey(bodyId), value: octets },
+        { type: 'put', key: bodyKey(bodyId), value: concat(header, body) },
         { type: 'put', key: refsKey(bodyId), value: encodeRefs(places.length) },
       )
     }
-    const content = bodyId === undefined ? { inline: octets } : { bodyId }
     for (const place of places) {
       const log = place.log as Log
       const { entry } = place
@@ -289,21 +292,27 @@ export function createTurn(options: TurnOptions): (jobs: readonly Job[], again: 
       draft.ops.push({
         type: 'put',
         key: entryKey(log.reader, n),
-        value: encodeEntry({ expiry, size, entry, headerLength: header.length, content }),
+        value:
+          bodyId === undefined
+            ? encodeOwnEntry({ expiry, size, entry }, { header, body })
+            : encodeEntry({ expiry, size, entry, headerLength: header.length, content: { bodyId } }),
       })
-      mark(draft, log.reader, expiry)
-      const item: RecentItem = { n, header, entry, body, expiry, size, ...(bodyId === undefined ? {} : { bodyId }) }
+      mark(draft, log, expiry)
       draft.done.push(() => {
         log.durable = Math.max(log.durable, n)
         waiting.settle(place)
-        recent.push(log.end, item)
+        if (isThere?.(log.reader) === false) recent.take(log.end, n)
+        else recent.push(log.end, { n, header, entry, body, expiry, size, ...(bodyId === undefined ? {} : { bodyId }) })
       })
     }
   }
 
-  function mark(draft: Draft, reader: string, expiry: number): void {
+  function mark(draft: Draft, log: Log, expiry: number): void {
     // Never a step that an expiry run may be unmarking just now.
-    const key = expiryKey(Math.floor(Math.max(expiry, clock.now()) / limits.expiryStepMs), reader)
+    const step = Math.floor(Math.max(expiry, clock.now()) / limits.expiryStepMs)
+    if (log.marked?.step === step && log.marked.round === round) return
+    log.marked = { step, round }
+    const key = expiryKey(step, log.reader)
     if (marked.has(key)) return
     if (marked.size >= marksMax) marked.clear()
     marked.add(key)

@@ -54,6 +54,11 @@ export function deviceReader(address: Address, device: DeviceId): string {
   return `device:${address}/${device}`
 }
 
+/** Whether a log is a device's. */
+export function isDeviceReader(reader: string): boolean {
+  return reader.startsWith('device:')
+}
+
 /** The log towards another domain. */
 export function domainReader(domain: string): string {
   return `domain:${domain}`

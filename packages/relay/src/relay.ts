@@ -10,6 +10,7 @@ import { createMailbox } from '@parley/mailbox'
 import { c2sProtocol, s2sProtocol } from '@parley/stream'
 import { type Accounts, createAccounts } from './accounts.ts'
 import { type Blocklist, openBlocklist } from './blocklist.ts'
+import { isDeviceReader } from './bounces.ts'
 import type { RelayContext } from './context.ts'
 import type { RegistrationMode } from './device-session.ts'
 import { createDirectory } from './directory.ts'
@@ -106,6 +107,7 @@ export async function createRelay(options: RelayOptions): Promise<Relay> {
     limits: limits.mailbox,
     restored: options.restored ?? false,
     give: (reader, item, after) => sessions.reading(reader)?.give(item, after) ?? false,
+    isThere: (reader) => !isDeviceReader(reader) || sessions.reading(reader) !== undefined,
   })
   const inTurn = createSerial()
   const invites = createInvites({ store, clock, random, inTurn, invitesMax: limits.invitesMax })

@@ -32,11 +32,18 @@ export interface Router {
 export type RouteOptions = { readonly lane: Lane; readonly federate: boolean; readonly early?: boolean }
 
 /** The order of one stream: looking up cards may take different times, entering the logs does not overtake. */
-export type Lane = { tail: Promise<unknown>; waiting: number }
+export type Lane = {
+  tail: Promise<unknown>
+  waiting: number
+  /** The last origin of duplicates, because the next is mostly the same. */
+  origin: { readonly from: Address; readonly device: DeviceId; readonly under: string; readonly name: string } | undefined
+}
 
 export function createLane(): Lane {
-  return { tail: Promise.resolve(), waiting: 0 }
+  return { tail: noneBefore, waiting: 0, origin: undefined }
 }
+
+const noneBefore: Promise<unknown> = Promise.resolve()
 
 /** An account by its current card. Made once for each card. */
 type Recipient = {
@@ -45,7 +52,10 @@ type Recipient = {
   /** Names the card among all. */
   readonly name: string
   readonly readers: readonly { readonly device: DeviceId; readonly reader: string }[]
+  /** What a sender is told when everything went well. */
+  readonly accepted: Required<Settlement>
 }
+type How = { readonly lane: Lane; readonly early: boolean }
 /** One recipient, and what each of its devices is to get. */
 type Place = { readonly to: Recipient; readonly entries: readonly MailboxEntry[] }
 type Plan = { readonly places: readonly Place[]; readonly bounced: readonly Bounce[] }
@@ -80,9 +90,9 @@ export function createRouter(
 
   function storeLocal(stanza: StanzaFrame, { lane, early = false }: RouteOptions): Promise<Settlement> {
     const planned = lane.waiting === 0 ? planNow(stanza) : undefined
-    if (planned !== undefined) return appendPlan(stanza, planned, early)
+    if (planned !== undefined) return appendPlan(stanza, planned, { lane, early })
     // Wrapped, so that the next one waits for the append to begin and not for its end.
-    return inLane(lane, async () => ({ appended: appendPlan(stanza, await planLater(stanza), early) })).then(
+    return inLane(lane, async () => ({ appended: appendPlan(stanza, await planLater(stanza), { lane, early }) })).then(
       ({ appended }) => appended,
     )
   }
@@ -133,7 +143,8 @@ export function createRouter(
     if (known !== undefined) return known
     const { version } = card.card
     const readers = activeDevices(card.card).map(({ id }) => ({ device: id, reader: deviceReader(address, id) }))
-    const made = { address, version, name: `${address}:${version}`, readers }
+    const accepted = { cards: { [address]: version }, bounced: [] }
+    const made = { address, version, name: `${address}:${version}`, readers, accepted }
     recipients.set(card, made)
     return made
   }
@@ -152,31 +163,39 @@ export function createRouter(
     return made
   }
 
-  async function appendPlan(stanza: StanzaFrame, { places, bounced }: Plan, early: boolean): Promise<Settlement> {
-    const outcome = await appendPlaces(stanza, places, early)
-    return bounced.length === 0 ? outcome : { cards: outcome.cards, bounced: [...bounced, ...outcome.bounced] }
+  function appendPlan(stanza: StanzaFrame, { places, bounced }: Plan, how: How): Promise<Settlement> {
+    const appended = appendPlaces(stanza, places, how)
+    if (bounced.length === 0) return appended
+    return appended.then((outcome) => ({ cards: outcome.cards, bounced: [...bounced, ...outcome.bounced] }))
   }
 
-  async function appendPlaces(stanza: StanzaFrame, places: readonly Place[], early: boolean): Promise<Required<Settlement>> {
-    const entries = places.length === 1 ? (places[0] as Place).entries : places.flatMap((place) => place.entries)
-    try {
-      const under = places.map(({ to }) => to.name).join(' ')
-      const positions = await append(stanza, { entries, under, early })
-      for (const { reader, n } of positions) sessions.reading(reader)?.wake(n)
-    } catch (error) {
-      const code = codeOf(error, 'mailbox-full')
-      const addresses = places.map(({ to }) => to.address)
-      if (code !== 'mailbox-full' || places.length === 1) return { cards: {}, bounced: [bounce(stanza, code, addresses)] }
-      // One full mailbox does not stand in the way of the others' accounts.
-      const outcomes = await Promise.all(places.map((place) => appendPlaces(stanza, [place], early)))
-      return {
-        cards: Object.assign({}, ...outcomes.map(({ cards }) => cards)),
-        bounced: outcomes.flatMap(({ bounced }) => bounced),
-      }
+  function appendPlaces(stanza: StanzaFrame, places: readonly Place[], how: How): Promise<Required<Settlement>> {
+    const [first] = places
+    const isOne = first !== undefined && places.length === 1
+    const entries = isOne ? first.entries : places.flatMap((place) => place.entries)
+    const under = isOne ? first.to.name : places.map(({ to }) => to.name).join(' ')
+    return append(stanza, { entries, under, ...how }).then(
+      (positions) => {
+        for (const { reader, n } of positions) sessions.reading(reader)?.wake(n)
+        return isOne ? first.to.accepted : { cards: Object.assign({}, ...places.map(({ to }) => to.accepted.cards)), bounced: [] }
+      },
+      (error) => refused(stanza, { places, error, how }),
+    )
+  }
+
+  async function refused(
+    stanza: StanzaFrame,
+    { places, error, how }: { places: readonly Place[]; error: unknown; how: How },
+  ): Promise<Required<Settlement>> {
+    const code = codeOf(error, 'mailbox-full')
+    const addresses = places.map(({ to }) => to.address)
+    if (code !== 'mailbox-full' || places.length === 1) return { cards: {}, bounced: [bounce(stanza, code, addresses)] }
+    // One full mailbox does not stand in the way of the others' accounts.
+    const outcomes = await Promise.all(places.map((place) => appendPlaces(stanza, [place], how)))
+    return {
+      cards: Object.assign({}, ...outcomes.map(({ cards }) => cards)),
+      bounced: outcomes.flatMap(({ bounced }) => bounced),
     }
-    const cards: { [address: string]: number } = {}
-    for (const { to } of places) cards[to.address] = to.version
-    return { cards, bounced: [] }
   }
 
   async function storeRemote(stanza: StanzaFrame, { target, lane }: { target: Domain; lane: Lane }): Promise<Settlement> {
@@ -184,7 +203,7 @@ export function createRouter(
     try {
       const entries = [{ reader: domainReader(target), entry: packEntries(stanza.entries) }]
       const expiry = Math.min(stanza.header.expiry, clock.now() + limits.queueMsMax)
-      await append(stanza, { entries, under: target, early: false, expiry })
+      await append(stanza, { entries, under: target, lane, early: false, expiry })
     } catch (error) {
       return { bounced: [bounce(stanza, codeOf(error, 'queue-full'))] }
     }
@@ -195,19 +214,17 @@ export function createRouter(
   /** `under` names the cards that chose the readers: what comes again after a device was added is no duplicate for that device. */
   function append(
     stanza: StanzaFrame,
-    what: {
-      readonly entries: readonly MailboxEntry[]
-      readonly under: string
-      readonly early: boolean
-      readonly expiry?: number
-    },
+    what: { readonly entries: readonly MailboxEntry[]; readonly under: string; readonly expiry?: number } & How,
   ): Promise<readonly MailboxPosition[]> {
     const { header, body } = stanza
-    const { entries, under, early } = what
+    const { entries, under, lane, early } = what
     telemetry.count('relay.stanza.stored', entries.length)
-    const origin = `${header.from}/${header.device} ${under}`
-    const { id } = header
+    const { id, from, device } = header
     const expiry = what.expiry ?? header.expiry
+    const last = lane.origin
+    const isSame = last?.from === from && last.device === device && last.under === under
+    const { name: origin } = isSame ? last : { name: `${from}/${device} ${under}` }
+    if (!isSame) lane.origin = { from, device, under, name: origin }
     return mailbox.append(entries, { header: packHeader(header), body, expiry, origin, id, isEarly: early })
   }
 

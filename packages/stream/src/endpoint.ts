@@ -5,6 +5,7 @@
 import { type StreamCode, streamCodes } from './codes.ts'
 import { type Frame, readFrame, writeFrame } from './frame.ts'
 import type { StreamLimits } from './limits.ts'
+import type { Memo } from './quick-frame.ts'
 
 /** The stream is over: send the frames that came with it, then close the connection with `close` and `code`. */
 export type FatalEvent<By extends string> = {
@@ -45,6 +46,7 @@ export function createEndpoint<Event, State extends string, By extends string>(o
   /** The name of the other end in `fatal` events. */
   readonly other: By
 }): Endpoint<Event | FatalEvent<By>, State> {
+  let memo: Memo | undefined
   let frames: Uint8Array[] = []
   let events: (Event | FatalEvent<By>)[] = []
 
@@ -67,7 +69,8 @@ export function createEndpoint<Event, State extends string, By extends string>(o
       events.push({ kind: 'fatal', code, retryable, close, by: 'here' })
     },
     read(octets, limits) {
-      const read = readFrame(octets, limits)
+      memo ??= new Map()
+      const read = readFrame(octets, limits, memo)
       if (!read.ok) return endpoint.fatal(read.code)
       if (read.frame.t !== 'error') return read.frame
       const { code, retryable, wait } = read.frame

@@ -8,6 +8,7 @@ import {
   type Address,
   concat,
   type DeviceId,
+  fromUtf8,
   isJsonObject,
   type Json,
   type JsonObject,
@@ -21,6 +22,16 @@ import {
 } from '@parley/core'
 import { isCode } from './codes.ts'
 import { type StreamLimits, streamLimits } from './limits.ts'
+import {
+  entriesText,
+  headerText,
+  joinFrame,
+  type Memo,
+  placeText,
+  readQuickAck,
+  readQuickStanza,
+  writeQuickAck,
+} from './quick-frame.ts'
 import { readSuccessions, type Succession } from './relay-key-succession.ts'
 
 export type StanzaClass = 'durable' | 'ephemeral'
@@ -123,9 +134,10 @@ export function encodeFrame(header: JsonObject, ...payload: readonly Uint8Array[
 export function writeFrame(frame: Frame): Uint8Array {
   if (frame.t === 'stanza') {
     const { place, header, entries, body } = frame
-    const lengths = entries.map(({ device, octets }) => [device, octets.length] as const)
-    return encodeFrame({ t: 'stanza', ...place, ...header, entries: lengths }, ...entries.map(({ octets }) => octets), body)
+    const text = `${placeText(place)}${entriesText(entries)},${headerText(header)}}`
+    return joinFrame(text, [...entries.map(({ octets }) => octets), body])
   }
+  if (frame.t === 'ack' && frame.bounced === undefined) return writeQuickAck(frame)
   if (frame.t === 'bounced') {
     const { place, ...rest } = frame
     return encodeFrame({ ...plain(rest), ...place })
@@ -137,13 +149,25 @@ export function writeFrame(frame: Frame): Uint8Array {
   return encodeFrame(plain(frame))
 }
 
-/** Reads a frame that came from the peer. The octets of entries and body are views of `bytes`. */
-export function readFrame(bytes: Uint8Array, limits: StreamLimits = streamLimits): Result<{ readonly frame: Frame }, FrameCode> {
+/**
+ * Reads a frame that came from the peer. The octets of entries and body are views of `bytes`. A connection that reads many gives
+ * the same `memo` each time.
+ */
+export function readFrame(
+  bytes: Uint8Array,
+  limits: StreamLimits = streamLimits,
+  memo: Memo = new Map(),
+): Result<{ readonly frame: Frame }, FrameCode> {
   if (bytes.length > limits.frameBytesMax) return { ok: false, code: 'frame-too-large' }
   const end = bytes.indexOf(lineFeed)
   if (end < 0 || end > limits.headerBytesMax) return { ok: false, code: end < 0 ? 'frame-malformed' : 'frame-too-large' }
-  const header = parseJsonObject(bytes.subarray(0, end), { bytesMax: limits.headerBytesMax, depthMax: 6 })
-  const frame = header.ok ? readHeader(header.value, bytes.subarray(end + 1), limits) : undefined
+  const text = fromUtf8(bytes.subarray(0, end))
+  if (text === undefined) return { ok: false, code: 'frame-malformed' }
+  const payload = bytes.subarray(end + 1)
+  const quick = payload.length > 0 ? readQuickStanza(text, payload, memo) : readQuickAck(text)
+  if (quick !== undefined) return { ok: true, frame: quick }
+  const header = parseJsonObject(text, { bytesMax: limits.headerBytesMax, depthMax: 6 })
+  const frame = header.ok ? readHeader(header.value, payload, limits) : undefined
   return frame === undefined ? { ok: false, code: 'frame-malformed' } : { ok: true, frame }
 }
 

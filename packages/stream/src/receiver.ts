@@ -59,14 +59,18 @@ export function createReceiver(options: { readonly epoch: string; readonly start
       const after = handled
       const cards: Record<Address, number> = {}
       const bounced: Bounce[] = []
+      let isEmpty = true
       for (;;) {
         const first = waiting[0]
         if (first?.settled === undefined) break
         waiting.shift()
         bytesWaiting -= first.bytes
         handled = first.n
-        Object.assign(cards, first.settled.cards)
-        bounced.push(...(first.settled.bounced ?? []))
+        for (const address in first.settled.cards) {
+          cards[address as Address] = first.settled.cards[address] as number
+          isEmpty = false
+        }
+        if (first.settled.bounced !== undefined && first.settled.bounced.length > 0) bounced.push(...first.settled.bounced)
       }
       if (handled === after) return undefined
       return {
@@ -74,7 +78,7 @@ export function createReceiver(options: { readonly epoch: string; readonly start
         epoch,
         after,
         h: handled,
-        ...(Object.keys(cards).length === 0 ? {} : { cards }),
+        ...(isEmpty ? {} : { cards }),
         ...(bounced.length === 0 ? {} : { bounced }),
       }
     },

@@ -3,20 +3,24 @@
  * put together from them without parsing anything; the body is copied once, into the frame.
  * @module
  */
-import { concat, isJsonObject, type JsonObject, parseJson, utf8 } from '@parley/core'
+import { isJsonObject, type JsonObject, parseJson, utf8, writeAscii } from '@parley/core'
 import type { Place, StanzaEntry, StanzaHeader } from './frame.ts'
+import { entriesText, headerText, joinFrame, placeText } from './quick-frame.ts'
 
 const lineFeed = 0x0a
+const comma = 0x2c
 
 /** The header as it is stored: shared by all readers. */
 export function packHeader(header: StanzaHeader): Uint8Array {
-  return utf8(JSON.stringify({ t: 'stanza', ...header }))
+  return utf8(`{${headerText(header)}}`)
 }
 
 /** Some entries as they are stored: their list on one line, then their octets. */
 export function packEntries(entries: readonly StanzaEntry[]): Uint8Array {
-  const list = entries.map(({ device, octets }) => [device, octets.length])
-  return concat(utf8(`${JSON.stringify(list)}\n`), ...entries.map(({ octets }) => octets))
+  return joinFrame(
+    entriesText(entries),
+    entries.map(({ octets }) => octets),
+  )
 }
 
 /** What a log holds of a stanza. */
@@ -24,11 +28,23 @@ export type StoredStanza = { readonly header: Uint8Array; readonly entry: Uint8A
 
 /** The stanza's frame at its place in a stream. */
 export function unpackFrame(stored: StoredStanza, place: Place): Uint8Array {
-  const end = stored.entry.indexOf(lineFeed)
-  const list = stored.entry.subarray(0, end)
-  const numbers = place.n === undefined ? `{"c":${place.c},` : `{"c":${place.c},"n":${place.n},`
+  const { header, entry, body } = stored
+  const end = entry.indexOf(lineFeed)
+  const numbers = placeText(place)
+  const frame = new Uint8Array(numbers.length + header.length + entry.length + body.length)
+  let at = writeAscii(numbers, frame, 0)
+  at = write(entry.subarray(0, end), frame, at)
+  frame[at++] = comma
   // The stored header begins with its own brace.
-  return concat(utf8(`${numbers}"entries":`), list, utf8(','), stored.header.subarray(1), stored.entry.subarray(end), stored.body)
+  at = write(header.subarray(1), frame, at)
+  at = write(entry.subarray(end), frame, at)
+  write(body, frame, at)
+  return frame
+}
+
+function write(octets: Uint8Array, frame: Uint8Array, at: number): number {
+  frame.set(octets, at)
+  return at + octets.length
 }
 
 /** The members of a stored header, for those who must know them: a bounce, a trace. */

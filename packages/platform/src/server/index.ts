@@ -81,7 +81,9 @@ async function serve(http: Server, options: ServeOptions): Promise<Listener> {
     if (onlyProxies && !clients.isProxy(from) && !isLoopback(from))
       return refuse('HTTP/1.1 403 Forbidden\r\nConnection: close\r\n\r\n')
     const peer = clients.of(from, request.headers)
-    sockets.handleUpgrade(request, socket, head, (webSocket) => options.onConnection(createConnection(webSocket, peer)))
+    sockets.handleUpgrade(request, socket, head, (webSocket) =>
+      options.onConnection(createConnection(webSocket, { peer, raw: socket })),
+    )
   })
   await listen(http, options)
   return {

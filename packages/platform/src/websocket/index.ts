@@ -23,7 +23,7 @@ export const dialWebSocket: Transport['dial'] = async (url, options) => {
     ...(options.signal === undefined ? {} : { signal: options.signal }),
   })
   // Made before the handshake ends: frames that come with it must not be lost.
-  const connection = createConnection(socket, '')
+  const connection = createConnection(socket, { peer: '' })
   await new Promise<void>((opened, failed) => {
     socket.once('open', opened)
     socket.once('error', (cause) => failed(dialError(cause, options.signal)))
