@@ -102,8 +102,9 @@ export function createLogs(options: { readonly store: Store; readonly logsMax: n
       const records = await stored(all.map((log) => log.reader))
       all.forEach((log, i) => {
         const record = records[i]
-        log.reserved = record?.reserved ?? 0
-        log.safe = log.reserved
+        log.safe = record?.reserved ?? 0
+        // Positions that the failed batch would have used stay used: the next record reserves them.
+        log.reserved = Math.max(log.safe, log.issued)
         log.acked = record?.acked ?? 0
         log.count = record?.count ?? 0
         log.bytes = record?.bytes ?? 0

@@ -23,6 +23,8 @@ export interface Recent {
   push(end: RecentEnd, item: RecentItem): void
   /** Takes out the stanzas up to and including `upTo`. */
   take(end: RecentEnd, upTo: number): readonly RecentItem[]
+  /** Keeps nothing of this log: up to `from` the store alone knows what there is. */
+  reset(end: RecentEnd, from: number): void
   /** Takes out the stanzas at these positions. */
   forget(end: RecentEnd, positions: ReadonlySet<number>): void
 }
@@ -71,6 +73,11 @@ export function createRecent(options: { readonly bytesMax: number }): Recent {
       for (const item of taken) remove(item)
       if (end.from < upTo) end.from = upTo
       return taken
+    },
+    reset(end, from) {
+      for (const item of end.items) remove(item)
+      end.items = []
+      end.from = from
     },
     forget(end, positions) {
       for (const item of end.items) if (positions.has(item.n)) remove(item)

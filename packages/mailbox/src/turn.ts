@@ -98,6 +98,8 @@ export function createTurn(options: TurnOptions): (jobs: readonly Job[], again: 
     const appends = now.filter((job) => job.kind === 'append')
     try {
       await logs.reload(stale)
+      // A batch that was refused may have been written all the same, and what it took out of memory not.
+      for (const log of stale) recent.reset(log.end, log.issued)
       stale.clear()
       const found = await logs.load(now.flatMap(readersOf))
       for (const job of now) {
