@@ -2,12 +2,9 @@
  * The commands beside running: each asks the relay that runs on the data folder, and works on the store itself only when none does.
  * @module
  */
-import { join, resolve } from 'node:path'
-import { isMessagingError, type Json, type JsonObject, type StoreOp } from '@parley/core'
-import { writePrivateFile } from '@parley/platform/files'
-import { salvageLevelStore } from '@parley/platform/level'
-import { type Account, checkStore, type Invite, type Queue, type StoreCheck } from '@parley/relay'
-import type { Config, ConfigResult, Origin } from './config.ts'
+import { resolve } from 'node:path'
+import type { Json, JsonObject } from '@parley/core'
+import type { Account, Invite, Queue } from '@parley/relay'
 import { askRelay } from './control/client.ts'
 import { type ControlAnswer, controlPath } from './control/lines.ts'
 import { operations } from './operations.ts'
@@ -15,9 +12,8 @@ import { isProgramErrorCode, ProgramError } from './program-error.ts'
 import type { Changes } from './reload.ts'
 import { moment, octets, pairs, table } from './show.ts'
 import type { Status } from './status.ts'
-import { type BackupNote, restore, restoredMark } from './store/backup.ts'
-import { openStoreAlone, withRelayAlone } from './store/offline.ts'
-import { readTls } from './tls.ts'
+import { type BackupNote, restore } from './store/backup.ts'
+import { withRelayAlone } from './store/offline.ts'
 import { drawTop, overdraw, viewOf } from './top.ts'
 
 /** Where a command works and writes. */
@@ -43,49 +39,16 @@ async function ask(io: CommandIo, name: string, given: JsonObject = {}): Promise
   return valueIn(answer)
 }
 
-function valueIn(answer: ControlAnswer): Json {
+/** What a relay has answered, or the error that it told. */
+export function valueIn(answer: ControlAnswer): Json {
   if (answer.ok) return answer.value
   const { code, message } = answer
   throw new ProgramError(isProgramErrorCode(code) ? code : 'refused', code.startsWith('ERR_') ? `${code}: ${message}` : message)
 }
 
-function print(io: CommandIo, value: unknown, text: () => string): void {
+/** Prints JSON or, for people, the text. */
+export function print(io: CommandIo, value: unknown, text: () => string): void {
   io.out(io.json ? `${JSON.stringify(value)}\n` : text())
-}
-
-/** Prints what would run with where it comes from; answers whether it would. */
-export function checkConfig(result: ConfigResult, io: Pick<CommandIo, 'json' | 'out' | 'err'>): boolean {
-  const problems = result.ok ? problemsOutside(result.config) : result.problems
-  if (!result.ok || problems.length > 0) {
-    if (io.json) io.out(`${JSON.stringify({ ok: false, problems })}\n`)
-    else for (const problem of problems) io.err(`parley-relay: ${problem}\n`)
-    return false
-  }
-  const { origins } = result
-  if (io.json) io.out(`${JSON.stringify({ ok: true, settings: origins })}\n`)
-  else
-    io.out(
-      table(
-        ['setting', 'value', 'from'],
-        origins.map(({ name, value, from }) => [name, shown(value), from]),
-      ),
-    )
-  return true
-}
-
-function problemsOutside({ tls }: Config): readonly string[] {
-  if (tls === undefined) return []
-  try {
-    const { expiry } = readTls(tls)
-    return expiry < Date.now() ? [`tlsCert: ${tls.cert} ended on ${moment(expiry)}`] : []
-  } catch (error) {
-    return [(error as Error).message]
-  }
-}
-
-function shown(value: Origin['value']): string {
-  if (value === undefined || (Array.isArray(value) && value.length === 0)) return '-'
-  return Array.isArray(value) ? value.join(' ') : String(value)
 }
 
 export async function showStatus(io: CommandIo): Promise<void> {
@@ -227,60 +190,6 @@ export async function restoreBackup(io: CommandIo, folder: string): Promise<void
     throw new ProgramError('running', `a relay runs on ${io.data}; stop it first`)
   const note = await restore(folder, io.data)
   print(io, note, () => `restored ${note.domain} as of ${note.made}: ${note.rows} rows, ${octets(note.bytes)}\n`)
-}
-
-/** Looks through the store; answers whether everything is as it should be, or was mended. */
-export async function examine(io: CommandIo, { repair }: { readonly repair: boolean }): Promise<boolean> {
-  const answer = await askRelay(controlPath(io.data), { do: 'doctor', with: {} })
-  if (answer !== undefined) {
-    if (repair) throw new ProgramError('running', `a relay runs on ${io.data}; stop it to repair the store`)
-    return report(io, valueIn(answer) as unknown as StoreCheck)
-  }
-  if (repair) await salvage(io)
-  const store = await openStoreAlone(io.data)
-  try {
-    const found = await checkStore(store, { now: Date.now() })
-    const isGood = report(io, found)
-    if (isGood || !repair) return isGood
-    // What is dropped changes sums, so it is looked at once more.
-    for (let round = 0; round < 2; round++) {
-      const { findings } = await checkStore(store, { now: Date.now() })
-      const ops: readonly StoreOp[] = findings.flatMap((finding) => finding.repair?.ops ?? [])
-      if (ops.length > 0) await store.batch(ops, { durable: true })
-    }
-    io.out('repaired; what is left:\n')
-    return report(io, await checkStore(store, { now: Date.now() }))
-  } finally {
-    await store.close()
-  }
-}
-
-function report(io: CommandIo, { rows, accounts, stanzas, findings, more }: StoreCheck): boolean {
-  const summary = {
-    rows,
-    accounts,
-    stanzas,
-    more,
-    findings: findings.map(({ row, problem, repair }) => ({ row, problem, repair: repair?.says ?? null })),
-  }
-  print(io, summary, () => {
-    const lines = findings.map(({ row, problem, repair }) => `${row}: ${problem} [${repair?.says ?? 'only a backup helps'}]\n`)
-    const found = findings.length + more
-    return `${lines.join('')}${rows} rows, ${accounts} accounts, ${stanzas} stanzas: ${found === 0 ? 'all as it should be' : `${found} findings`}\n`
-  })
-  return findings.length === 0
-}
-
-// A store that cannot be opened is put together from the tables that can still be read; its positions may be old then.
-async function salvage(io: CommandIo): Promise<void> {
-  try {
-    await (await openStoreAlone(io.data)).close()
-  } catch (error) {
-    if (!isMessagingError(error) || error.code !== 'ERR_CORE_STORE_CORRUPT') throw error
-    await writePrivateFile(join(io.data, restoredMark), new Uint8Array(0))
-    await salvageLevelStore(join(io.data, 'store'))
-    io.out('the database was damaged; what can be read of it was put together anew\n')
-  }
 }
 
 /** Draws until `stopped`; once, with the rates of half a second, when asked. */

@@ -4,8 +4,10 @@
  */
 import { isMessagingError } from '@parley/core'
 import { Command, CommanderError, Option } from 'commander'
+import { checkConfig } from './check-config.ts'
 import * as commands from './commands.ts'
 import { reachedAt } from './config.ts'
+import { examine } from './doctor.ts'
 import { ProgramError } from './program-error.ts'
 import { type ServeIo, serve } from './serve.ts'
 import { settings } from './settings.ts'
@@ -71,7 +73,7 @@ function makeCommand(io: ProgramIo, exit: (code: ExitCode) => void): Command {
 
   make(program, 'check-config', 'shows with which settings it would run, and where each comes from; or all that is wrong').action(
     (options: { json?: boolean }) => {
-      if (!commands.checkConfig(readConfig(from()), { ...io, json: options.json === true })) exit(2)
+      if (!checkConfig(readConfig(from()), { ...io, json: options.json === true })) exit(2)
     },
   )
   make(program, 'status', 'how the running relay is').action(on(commands.showStatus))
@@ -135,7 +137,7 @@ function makeCommand(io: ProgramIo, exit: (code: ExitCode) => void): Command {
     .option('--repair', 'repairs it; the relay must not run')
     .action(
       on(async (at, { repair }: { repair?: boolean }) => {
-        if (!(await commands.examine(at, { repair: repair === true }))) exit(1)
+        if (!(await examine(at, { repair: repair === true }))) exit(1)
       }),
     )
   return program

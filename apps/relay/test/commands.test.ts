@@ -174,7 +174,7 @@ describe('commands on accounts and invitations', () => {
 describe('commands on queues', () => {
   it('show what waits for another domain, try again, and give it up so that the sender is told', async () => {
     const other = 'b.localhost'
-    const { at, port } = await start(join(folder(), 'data'), ['--route', `${other}=ws://127.0.0.1:9`])
+    const { at, port, program } = await start(join(folder(), 'data'), ['--route', `${other}=ws://127.0.0.1:9`])
     const writer = await device(alice, port)
     writer.send(`bob@${other}`, 'hello')
     await writer.event(() => writer.accepted() === 1)
@@ -184,8 +184,16 @@ describe('commands on queues', () => {
     expect((await command([...at, 'queue', 'retry', other])).code).toBe(0)
     expect((await command([...at, 'queue', 'retry', 'c.localhost'])).code).toBe(1)
     expect(await json([...at, 'queue', 'drop', other])).toEqual({ domain: other, dropped: 1 })
+    expect(await json([...at, 'queue', 'drop', other])).toEqual({ domain: other, dropped: 0 })
     expect(await writer.event(({ kind }) => kind === 'bounced')).toMatchObject({ code: 'undeliverable' })
     expect(await json([...at, 'queue', 'list'])).toMatchObject([{ domain: other, count: 0 }])
+    writer.send(`bob@${other}`, 'once more')
+    await writer.event(() => writer.accepted() === 2)
+    await program.stop()
+    expect(await json([...at, 'queue', 'list'])).toMatchObject([{ domain: other, count: 1 }])
+    expect(await json([...at, 'queue', 'drop', other])).toEqual({ domain: other, dropped: 1 })
+    // The bounce waits for the sender.
+    expect(await json([...at, 'account', 'show', alice])).toMatchObject({ devices: [{ mailbox: { count: 2 } }] })
   })
 })
 
