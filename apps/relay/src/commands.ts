@@ -10,7 +10,7 @@ import { type ControlAnswer, controlPath } from './control/lines.ts'
 import { operations } from './operations.ts'
 import { isProgramErrorCode, ProgramError } from './program-error.ts'
 import type { Changes } from './reload.ts'
-import { moment, octets, pairs, table } from './show.ts'
+import { many, moment, octets, pairs, table } from './show.ts'
 import type { Status } from './status.ts'
 import { type BackupNote, restore } from './store/backup.ts'
 import { withRelayAlone } from './store/offline.ts'
@@ -53,7 +53,7 @@ export function print(io: CommandIo, value: unknown, text: () => string): void {
 
 export async function showStatus(io: CommandIo): Promise<void> {
   const status = (await ask(io, 'status')) as unknown as Status
-  print(io, status, () => drawTop({ status, perSecond: {} }).split('\n\n').slice(0, 2).join('\n\n'))
+  print(io, status, () => `${drawTop({ status, perSecond: {} }).split('\n\n').slice(0, 2).join('\n\n').trimEnd()}\n`)
 }
 
 export async function reloadConfig(io: CommandIo): Promise<void> {
@@ -78,7 +78,7 @@ export async function showAccount(io: CommandIo, address: string): Promise<void>
       id,
       status,
       online ? 'online' : '-',
-      `${mailbox.count} stanzas, ${octets(mailbox.bytes)}`,
+      `${many(mailbox.count, 'stanza')}, ${octets(mailbox.bytes)}`,
     ])
     const about = pairs([
       ['address', account.address],
@@ -164,7 +164,7 @@ export async function dropQueue(io: CommandIo, domain: string): Promise<void> {
   print(
     io,
     { domain, dropped },
-    () => `dropped ${dropped} stanzas towards ${domain}; their senders are told
+    () => `dropped ${many(dropped, 'stanza')} towards ${domain}; their senders are told
 `,
   )
 }
@@ -182,14 +182,14 @@ export async function changeKey(io: CommandIo): Promise<void> {
 export async function makeBackup(io: CommandIo, folder: string): Promise<void> {
   // The relay may run in another folder.
   const note = (await ask(io, 'backup', { folder: resolve(folder) })) as unknown as BackupNote
-  print(io, note, () => `backed up ${note.domain}: ${note.rows} rows, ${octets(note.bytes)}\n`)
+  print(io, note, () => `backed up ${note.domain}: ${many(note.rows, 'row')}, ${octets(note.bytes)}\n`)
 }
 
 export async function restoreBackup(io: CommandIo, folder: string): Promise<void> {
   if ((await askRelay(controlPath(io.data), { do: 'status', with: {} })) !== undefined)
     throw new ProgramError('running', `a relay runs on ${io.data}; stop it first`)
   const note = await restore(folder, io.data)
-  print(io, note, () => `restored ${note.domain} as of ${note.made}: ${note.rows} rows, ${octets(note.bytes)}\n`)
+  print(io, note, () => `restored ${note.domain} as of ${note.made}: ${many(note.rows, 'row')}, ${octets(note.bytes)}\n`)
 }
 
 /** Draws until `stopped`; once, with the rates of half a second, when asked. */

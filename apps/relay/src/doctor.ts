@@ -12,6 +12,7 @@ import { type CommandIo, print, valueIn } from './commands.ts'
 import { askRelay } from './control/client.ts'
 import { controlPath } from './control/lines.ts'
 import { ProgramError } from './program-error.ts'
+import { many } from './show.ts'
 import { restoredMark } from './store/backup.ts'
 import { openStoreAlone } from './store/offline.ts'
 
@@ -52,7 +53,8 @@ function report(io: CommandIo, { rows, accounts, stanzas, findings, more }: Stor
   print(io, summary, () => {
     const lines = findings.map(({ row, problem, repair }) => `${row}: ${problem} [${repair?.says ?? 'only a backup helps'}]\n`)
     const found = findings.length + more
-    return `${lines.join('')}${rows} rows, ${accounts} accounts, ${stanzas} stanzas: ${found === 0 ? 'all as it should be' : `${found} findings`}\n`
+    const summed = [many(rows, 'row'), many(accounts, 'account'), many(stanzas, 'stanza')].join(', ')
+    return `${lines.join('')}${summed}: ${found === 0 ? 'all as it should be' : many(found, 'finding')}\n`
   })
   return findings.length === 0
 }

@@ -20,6 +20,11 @@ export function pairs(entries: readonly (readonly [name: string, value: string])
   return entries.map(([name, value]) => `${name.padEnd(width)}  ${value}\n`).join('')
 }
 
+/** `1 stanza`, `2 stanzas`. */
+export function many(count: number, name: string): string {
+  return `${count} ${name}${count === 1 ? '' : 's'}`
+}
+
 /** `1.5 MiB`. */
 export function octets(count: number): string {
   const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB']

@@ -2,7 +2,7 @@
  * The live view of a relay in a terminal: plain text, drawn anew over what stood there.
  * @module
  */
-import { duration, octets, pairs, table } from './show.ts'
+import { duration, many, octets, pairs, table } from './show.ts'
 import type { Status } from './status.ts'
 
 /** Two looks at a relay and what went on between them. */
@@ -30,7 +30,7 @@ export function drawTop({ status, perSecond }: View): string {
         'connections',
         `${status.connections} (${status.devices} devices, ${status.peersReady} relays out, ${status.stuck} stuck)`,
       ],
-      ['waiting', `${mailbox.count} stanzas, ${octets(mailbox.bytes)}`],
+      ['waiting', `${many(mailbox.count, 'stanza')}, ${octets(mailbox.bytes)}`],
       ['store', `${octets(store.bytes)}, ${octets(store.freeBytes)} free`],
       ['memory', `${octets(memory.rss)} (heap ${octets(memory.heap)})`],
       ['event loop', `late by ${loopMs.mean} ms, p99 ${loopMs.p99} ms, at most ${loopMs.max} ms`],

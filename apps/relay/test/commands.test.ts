@@ -310,7 +310,7 @@ describe('the doctor', () => {
     const repaired = await command([...at, 'doctor', '--repair'])
     expect(repaired).toMatchObject({
       code: 0,
-      out: expect.stringMatching(/repaired; what is left:\n.*1 stanzas: all as it should be\n$/),
+      out: expect.stringMatching(/repaired; what is left:\n.*1 stanza: all as it should be\n$/),
     })
     const again = await start(data)
     expect(await textsOf(who, again.port, 1)).toEqual(['two'])
