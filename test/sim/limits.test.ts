@@ -16,13 +16,15 @@ const floodMs = 10_000
 // Guarantee 6 and the limits of agents: a flood fills a mailbox, a queue to another relay, and an outbox, each as far as it
 // may be filled; what was promised to others is kept, and what is refused is said.
 async function simulate(seed: number, { planted }: { readonly planted: boolean }): Promise<Outcome> {
-  const mailbox = { ...mailboxLimits, countMax, bytesMax }
+  // A relay whose operator wrote other numbers than those that are checked here.
+  const times = planted ? 3 : 1
+  const amount = { countMax: countMax * times, bytesMax: bytesMax * times }
+  const queue = { queueCountMax: amount.countMax, queueBytesMax: amount.bytesMax }
   const world = createWorld({
     seed,
     settle,
     agentLimits: { retryMsMax: 2_000, outboxMessagesMax: outboxMax },
-    // A relay whose operator wrote other numbers than those that are checked here.
-    relayLimits: { mailbox: planted ? { ...mailbox, countMax: countMax * 3, bytesMax: bytesMax * 3 } : mailbox },
+    relayLimits: { mailbox: { ...mailboxLimits, ...amount }, ...queue },
   })
   const random = createSimRandom(`limits ${seed}`)
   const relays = [await world.addRelay('a.test'), await world.addRelay('b.test')]

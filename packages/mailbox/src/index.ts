@@ -16,3 +16,4 @@ export {
   type MailboxPosition,
   type ReadLimits,
 } from './mailbox.ts'
+export type { Amount, Quota } from './quota.ts'

@@ -4,7 +4,7 @@
  */
 
 export type MailboxLimits = {
-  /** Stanzas one reader may hold. */
+  /** Stanzas one reader may hold, where its quota does not say otherwise. */
   readonly countMax: number
   /** Octets (headers, entries and bodies) one reader may hold. A body that several readers share counts for each. */
   readonly bytesMax: number

@@ -4,14 +4,18 @@
  */
 import type { Store } from '@parley/core'
 import { MailboxError } from './errors.ts'
+import type { Owner, Quota } from './quota.ts'
 import type { RecentEnd } from './recent.ts'
-import { decodeLog, type LogRecord, logKey } from './record.ts'
+import { decodeLog, type LogRecord, logKey, logPrefix } from './record.ts'
 import type { AckJob } from './turn.ts'
 import type { Place } from './waiting.ts'
 
 /** One reader's log. */
 export type Log = {
   readonly reader: string
+  readonly quota: Quota
+  /** Whose log it is, with all the others of the same owner. */
+  owner: Owner | undefined
   /** Positions up to here are reserved in the store, or will be when the batch under way is written. */
   reserved: number
   /** Positions up to here are reserved for certain. */
@@ -57,9 +61,10 @@ export interface Logs {
   trim(): void
 }
 
-export function createLogs(options: { readonly store: Store; readonly logsMax: number }): Logs {
-  const { store, logsMax } = options
+export function createLogs(options: { readonly store: Store; readonly logsMax: number; quotaOf(reader: string): Quota }): Logs {
+  const { store, logsMax, quotaOf } = options
   const known = new Map<string, Log>()
+  const owners = new Map<string, Owner>()
 
   async function stored(reader: readonly string[]): Promise<(LogRecord | undefined)[]> {
     const values = await store.getMany(reader.map(logKey))
@@ -70,6 +75,43 @@ export function createLogs(options: { readonly store: Store; readonly logsMax: n
         throw new MailboxError('ERR_MAILBOX_STORE_CORRUPT', 'a log record of the mailbox store is damaged')
       return record
     })
+  }
+
+  /** The records of all readers that have an owner in common with these, where the owner is not in memory. */
+  async function othersOf(readers: readonly string[]): Promise<ReadonlyMap<string, LogRecord>> {
+    const names = new Set(readers.map((reader) => quotaOf(reader).owner?.name).filter((name) => name !== undefined))
+    const found = new Map<string, LogRecord>()
+    for (const name of names) {
+      if (owners.has(name)) continue
+      const prefix = logKey(`${name}/`)
+      for await (const [key, value] of store.iterate({ gt: prefix, lt: `${prefix}~` })) {
+        const record = decodeLog(value)
+        if (record !== undefined) found.set(key.slice(logPrefix.length), record)
+      }
+    }
+    return found
+  }
+
+  // Another call may have loaded the same log in the meantime; there is only one of each.
+  function enter(reader: string, record: LogRecord | undefined): Log {
+    const before = known.get(reader)
+    if (before !== undefined) return before
+    const log = makeLog(reader, { record, quota: quotaOf(reader) })
+    known.set(reader, log)
+    const name = log.quota.owner?.name
+    if (name === undefined) return log
+    log.owner = owners.get(name) ?? { name, logs: new Set() }
+    log.owner.logs.add(log)
+    owners.set(name, log.owner)
+    return log
+  }
+
+  /** Forgets a log and with it its owner's others, if none of them is in use: an owner is in memory whole or not at all. */
+  function forget(log: Log): void {
+    const all = log.owner === undefined ? [log] : [...log.owner.logs]
+    if (!all.every(({ end, waiting, writing }) => end.items.length === 0 && waiting.length === 0 && writing === 0)) return
+    for (const { reader } of all) known.delete(reader)
+    if (log.owner !== undefined) owners.delete(log.owner.name)
   }
 
   return {
@@ -84,12 +126,9 @@ export function createLogs(options: { readonly store: Store; readonly logsMax: n
       }
       if (missing.length > 0) {
         const records = await stored(missing)
-        missing.forEach((reader, i) => {
-          // Another call may have loaded the same log in the meantime; there is only one of each.
-          const log = known.get(reader) ?? makeLog(reader, records[i])
-          known.set(reader, log)
-          found.set(reader, log)
-        })
+        const others = await othersOf(missing)
+        for (const [i, reader] of missing.entries()) found.set(reader, enter(reader, records[i]))
+        for (const [reader, record] of others) enter(reader, record)
       }
       for (const [reader, log] of found) {
         known.delete(reader)
@@ -112,18 +151,25 @@ export function createLogs(options: { readonly store: Store; readonly logsMax: n
     },
     trim() {
       if (known.size <= logsMax) return
-      for (const [reader, log] of known) {
+      for (const log of known.values()) {
         if (known.size <= logsMax) break
-        if (log.end.items.length === 0 && log.waiting.length === 0 && log.writing === 0) known.delete(reader)
+        forget(log)
       }
     },
   }
 }
 
-function makeLog(reader: string, record: LogRecord = { reserved: 0, durable: 0, acked: 0, count: 0, bytes: 0 }): Log {
+const nothing: LogRecord = { reserved: 0, durable: 0, acked: 0, count: 0, bytes: 0 }
+
+function makeLog(
+  reader: string,
+  { record = nothing, quota }: { readonly record: LogRecord | undefined; readonly quota: Quota },
+): Log {
   const { reserved, durable, acked, count, bytes } = record
   return {
     reader,
+    quota,
+    owner: undefined,
     reserved,
     safe: reserved,
     // Which of the reserved positions were issued before a crash is not known: none of them is issued again.

@@ -8,6 +8,7 @@ import { base64url, type Clock, type Random, type Store, silent, type Telemetry 
 import { MailboxError } from './errors.ts'
 import { type MailboxLimits, mailboxLimits } from './limits.ts'
 import { createLogs, type Log } from './logs.ts'
+import type { Quota } from './quota.ts'
 import { createRecent } from './recent.ts'
 import {
   bodyKey,
@@ -33,6 +34,8 @@ export type MailboxOptions = {
   readonly clock: Clock
   readonly limits?: Partial<MailboxLimits>
   readonly telemetry?: Telemetry
+  /** What a reader may hold, where it is not `countMax` and `bytesMax` of the limits for everybody. Asked once for each log in memory. */
+  quotaOf?(reader: string): Quota
   /** Set at the first start on a restored store: positions of the old epoch mean nothing any more. */
   readonly restored?: boolean
   /**
@@ -105,7 +108,8 @@ export async function createMailbox(options: MailboxOptions): Promise<Mailbox> {
   const { store, random, clock, telemetry = silent } = options
   const limits = { ...mailboxLimits, ...options.limits }
   const epoch = await openEpoch(options)
-  const logs = createLogs({ store, logsMax: limits.logsMax })
+  const { countMax, bytesMax } = limits
+  const logs = createLogs({ store, logsMax: limits.logsMax, quotaOf: options.quotaOf ?? (() => ({ countMax, bytesMax })) })
   const recent = createRecent({ bytesMax: limits.recentBytesMax })
   const waiting = createWaiting({
     logs,

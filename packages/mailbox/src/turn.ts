@@ -8,6 +8,7 @@ import { MailboxError } from './errors.ts'
 import type { MailboxLimits } from './limits.ts'
 import type { Log, Logs } from './logs.ts'
 import type { AckOutcome } from './mailbox.ts'
+import { isTooMuch } from './quota.ts'
 import type { Recent } from './recent.ts'
 import {
   bodyKey,
@@ -261,10 +262,8 @@ export function createTurn(options: TurnOptions): (jobs: readonly Job[], again: 
         places.push(place)
       }
     }
-    const isFull = (place: Place): boolean => {
-      const { count, bytes } = place.log as Log
-      return !place.isGiven && (count + 1 > limits.countMax || bytes + sizeOf(place) > limits.bytesMax)
-    }
+    // What a reader was given already had room when it was.
+    const isFull = (place: Place): boolean => !place.isGiven && isTooMuch(place.log as Log, sizeOf(place))
     if (places.length === 0) return
     if (places.some(isFull)) {
       const full = new MailboxError('ERR_MAILBOX_FULL', 'a mailbox has reached its limit', { retryable: true })

@@ -8,6 +8,7 @@ import type { Clock, Telemetry } from '@parley/core'
 import type { MailboxLimits } from './limits.ts'
 import type { Log, Logs } from './logs.ts'
 import type { MailboxContent, MailboxEntry, MailboxItem, MailboxPosition } from './mailbox.ts'
+import { isTooMuch } from './quota.ts'
 
 export type Append = {
   readonly content: MailboxContent
@@ -142,8 +143,7 @@ export function createWaiting(options: WaitingOptions): Waiting {
       const log = logs.get(reader)
       if (log === undefined) return false
       const size = content.header.length + content.body.length + entry.length
-      if (log.count + log.waiting.length + 1 > limits.countMax || log.bytes + log.waitingBytes + size > limits.bytesMax)
-        return false
+      if (isTooMuch(log, size)) return false
     }
     return true
   }

@@ -8,7 +8,7 @@ export type TestWorld = MailboxWorld & { readonly disk: SimDisk; readonly schedu
 /** A simulated disk that outlives the mailboxes on it. */
 export function createTestWorld(
   limits: Partial<MailboxLimits> = {},
-  { seed = 1, give }: { readonly seed?: number } & Pick<MailboxOptions, 'give'> = {},
+  { seed = 1, give, quotaOf }: { readonly seed?: number } & Pick<MailboxOptions, 'give' | 'quotaOf'> = {},
 ): TestWorld {
   const random = createSimRandom(seed)
   const schedule = createSchedule({ settle: () => new Promise((done) => setImmediate(done)) })
@@ -26,6 +26,7 @@ export function createTestWorld(
         restored,
         limits: { countMax, positionBlock: 8, ...limits },
         ...(give === undefined ? {} : { give }),
+        ...(quotaOf === undefined ? {} : { quotaOf }),
       }),
     crash: () => disk.crash(),
     now: () => clock.now(),

@@ -15,8 +15,9 @@ import {
   toStanzaId,
   utf8,
 } from '@parley/core'
-import type { Mailbox } from '@parley/mailbox'
+import type { Mailbox, Quota } from '@parley/mailbox'
 import { type Bounce, unpackHeader } from '@parley/stream'
+import type { RelayLimits } from './limits.ts'
 
 const mark = utf8('{"t":"bounced"')
 
@@ -57,6 +58,17 @@ export function deviceReader(address: Address, device: DeviceId): string {
 /** Whether a log is a device's. */
 export function isDeviceReader(reader: string): boolean {
   return reader.startsWith('device:')
+}
+
+/** What a log of this relay may hold: a queue towards a domain, or a device's mailbox within that of its account. */
+export function quotaOf(reader: string, limits: RelayLimits): Quota {
+  if (reader.startsWith(domainReader(''))) return { countMax: limits.queueCountMax, bytesMax: limits.queueBytesMax }
+  const owner = {
+    name: reader.slice(0, reader.lastIndexOf('/')),
+    countMax: limits.accountCountMax,
+    bytesMax: limits.accountBytesMax,
+  }
+  return { countMax: limits.mailbox.countMax, bytesMax: limits.mailbox.bytesMax, owner }
 }
 
 /** The log towards another domain. */

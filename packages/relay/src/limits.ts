@@ -47,6 +47,14 @@ export type RelayLimits = {
   readonly devicesPerAccountMax: number
   /** Addresses and domains that one account may block. */
   readonly blocksPerAccountMax: number
+  /** Stanzas that the mailboxes of all devices of one account may hold together. */
+  readonly accountCountMax: number
+  /** Octets that the mailboxes of all devices of one account may hold together. */
+  readonly accountBytesMax: number
+  /** Stanzas that may wait for one other domain. */
+  readonly queueCountMax: number
+  /** Octets that may wait for one other domain. */
+  readonly queueBytesMax: number
   /** Devices that one stanza may go to. */
   readonly fanOutMax: number
   /** Open invitations. */
@@ -128,6 +136,10 @@ export const relayLimits: RelayLimits = {
   accountsMax: 100_000,
   devicesPerAccountMax: 32,
   blocksPerAccountMax: 1_000,
+  accountCountMax: 40_000,
+  accountBytesMax: 256 * 1024 * 1024,
+  queueCountMax: 100_000,
+  queueBytesMax: 512 * 1024 * 1024,
   fanOutMax: 1_024,
   invitesMax: 1_000,
   addressHeldMs: limits.lifetimeMs + 2 * 86_400_000,
@@ -165,6 +177,10 @@ export const limitsOfTheStart: readonly (keyof RelayLimits)[] = [
   'accountsMax',
   'devicesPerAccountMax',
   'blocksPerAccountMax',
+  'accountCountMax',
+  'accountBytesMax',
+  'queueCountMax',
+  'queueBytesMax',
   'invitesMax',
   'addressHeldMs',
   'cardsInMemoryMax',

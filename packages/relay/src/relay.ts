@@ -10,7 +10,7 @@ import { createMailbox } from '@parley/mailbox'
 import { c2sProtocol, s2sProtocol } from '@parley/stream'
 import { type Accounts, createAccounts } from './accounts.ts'
 import { type Blocklist, openBlocklist } from './blocklist.ts'
-import { isDeviceReader } from './bounces.ts'
+import { isDeviceReader, quotaOf } from './bounces.ts'
 import type { RelayContext } from './context.ts'
 import type { RegistrationMode } from './device-session.ts'
 import { createDirectory } from './directory.ts'
@@ -105,6 +105,7 @@ export async function createRelay(options: RelayOptions): Promise<Relay> {
     clock,
     telemetry,
     limits: limits.mailbox,
+    quotaOf: (reader) => quotaOf(reader, limits),
     restored: options.restored ?? false,
     give: (reader, item, after) => sessions.reading(reader)?.give(item, after) ?? false,
     isThere: (reader) => !isDeviceReader(reader) || sessions.reading(reader) !== undefined,

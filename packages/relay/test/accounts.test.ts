@@ -171,6 +171,30 @@ describe('an account', () => {
   })
 })
 
+describe('the mailboxes of an account', () => {
+  it('hold a bounded number of stanzas together, and one that is full keeps nobody else from theirs', async () => {
+    const { world, relay } = await scene({ limits: { accountCountMax: 2 } })
+    const alice = world.device(world.account('alice@a.example'), { relay })
+    await alice.online({ register: true })
+    const account = world.account('bob@a.example', 2)
+    const bob = world.device(account, { relay })
+    await bob.online({ register: true })
+    bob.drop()
+    await world.pass(100)
+    const outcome = async (to: Address) => {
+      const id = alice.send(to, 'hello')
+      await world.until(() => alice.ended(id) !== undefined)
+      return alice.ended(id)
+    }
+    // Two devices: the first stanza is two.
+    expect(await outcome(account.address)).toMatchObject({ kind: 'accepted' })
+    expect(await outcome(account.address)).toMatchObject({ kind: 'bounced', code: 'mailbox-full', retryable: true })
+    const carol = world.device(world.account('carol@a.example'), { relay })
+    await carol.online({ register: true })
+    expect(await outcome(carol.address)).toMatchObject({ kind: 'accepted' })
+  })
+})
+
 describe('a block', () => {
   it.each([
     ['an address', 'alice@a.example'],

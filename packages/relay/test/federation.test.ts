@@ -170,8 +170,7 @@ describe('two relays', () => {
   })
 
   it('say domain-unknown without a route, and queue-full when too much waits', async () => {
-    const { mailboxLimits } = await import('@parley/mailbox')
-    const { world, alice } = await scene({ a: { limits: { mailbox: { ...mailboxLimits, countMax: 1 } } } })
+    const { world, alice } = await scene({ a: { limits: { queueCountMax: 1 } } })
     const nowhere = alice.send(parseAddress('x@d.example'), 'x')
     await world.until(() => alice.ended(nowhere) !== undefined)
     expect(alice.ended(nowhere)).toMatchObject({ code: 'domain-unknown' })
