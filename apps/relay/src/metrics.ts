@@ -68,6 +68,7 @@ const gauges = {
   parley_relay_queue_stanzas: 'Stanzas waiting for another domain.',
   parley_relay_queue_bytes: 'Octets waiting for another domain.',
   parley_relay_queue_age_seconds: 'Age of the oldest stanza waiting for another domain.',
+  parley_relay_limit_setting: 'The limits that are in force, by their names.',
   parley_relay_ready: '1 when /readyz says so.',
   parley_relay_disk_free_bytes: 'Room on the disk of the data folder.',
   parley_relay_store_bytes: 'Size of the store.',
@@ -94,7 +95,7 @@ export function createMetrics(): Metrics {
   )
   const values = new Map(
     Object.entries(gauges).map(([name, help]) => {
-      const labelNames = name.includes('_queue_') ? ['domain'] : []
+      const labelNames = name.includes('_queue_') ? ['domain'] : name.endsWith('_limit_setting') ? ['limit'] : []
       return [name, new Gauge({ name, help, labelNames, registers: [registry] })]
     }),
   )

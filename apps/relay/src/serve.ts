@@ -132,6 +132,7 @@ async function start(io: ServeIo, options: ServeOptions, closers: (() => unknown
     logging.log.warn('started on a restored store, with a new epoch')
   }
   status.start(relay)
+  status.setLimits(relay.limits)
   noteTls(tls, status, logging)
 
   async function reload(): Promise<Changes> {
@@ -151,6 +152,7 @@ async function start(io: ServeIo, options: ServeOptions, closers: (() => unknown
     relay.setFederation({ routes: next.config.routes, ...next.config.federation })
     relay.setRegistration(next.config.registration)
     relay.setLimits(next.config.limits)
+    status.setLimits(relay.limits)
     logging.set({ level: next.config.logLevel, logAddresses: next.config.logAddresses })
     logging.log.info(changes, 'configuration reloaded')
     return changes

@@ -3,7 +3,7 @@
  * @module
  */
 import { monitorEventLoopDelay } from 'node:perf_hooks'
-import type { Queue, Relay, RelayStats } from '@parley/relay'
+import type { Queue, Relay, RelayLimits, RelayStats } from '@parley/relay'
 import type { Metrics, Reading } from './metrics.ts'
 import type { GuardedStore } from './store/guarded-store.ts'
 
@@ -43,6 +43,8 @@ export type StatusReader = {
   /** It is ending. */
   drain(): void
   setCertificate(expiry: number): void
+  /** The limits in force from now on. */
+  setLimits(limits: RelayLimits): void
 }
 
 // Sums over all mailboxes read the store: a scrape and a live view share them.
@@ -65,6 +67,7 @@ export function createStatus(parts: {
   let relay: Relay | undefined
   let draining = false
   let certificateExpiry: number | undefined
+  let limits: readonly Reading[] = []
   let stats: { readonly at: number; readonly read: Promise<Sums> } | undefined
 
   function readiness(): readonly string[] {
@@ -140,6 +143,7 @@ export function createStatus(parts: {
         { name: 'parley_relay_stuck_deliveries', value: stuck },
         { name: 'parley_relay_mailbox_stanzas', value: mailbox.count },
         { name: 'parley_relay_mailbox_bytes', value: mailbox.bytes },
+        ...limits,
         { name: 'parley_relay_ready', value: readiness().length === 0 ? 1 : 0 },
         { name: 'parley_relay_disk_free_bytes', value: store.state().freeBytes },
         { name: 'parley_relay_store_bytes', value: bytes },
@@ -155,10 +159,19 @@ export function createStatus(parts: {
     drain() {
       draining = true
     },
+    setLimits(next) {
+      limits = flatten(next).map(([limit, value]) => ({ name: 'parley_relay_limit_setting', value, labels: { limit } }))
+    },
     setCertificate(expiry) {
       certificateExpiry = expiry
     },
   }
+}
+
+function flatten(limits: object, prefix = ''): readonly (readonly [name: string, value: number])[] {
+  return Object.entries(limits).flatMap(([name, value]) =>
+    typeof value === 'number' ? [[`${prefix}${name}`, value] as const] : flatten(value as object, `${prefix}${name}.`),
+  )
 }
 
 // The histogram counts the resolution in, and has no mean before the first tick.

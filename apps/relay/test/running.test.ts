@@ -110,6 +110,7 @@ describe('metrics', () => {
       ['parley_relay_devices', 2],
       ['parley_relay_ready', 1],
       ['parley_relay_stuck_deliveries', 0],
+      ['parley_relay_limit_setting{limit="mailbox.countMax"}', 10_000],
       ['parley_relay_queue_stanzas{domain="b.localhost"}', 1],
       ['parley_relay_stanza_accept_seconds_count', 2],
       ['parley_relay_stanza_deliver_seconds_count', 1],

@@ -83,6 +83,8 @@ export interface Relay {
   setFederation(change: Partial<FederationPolicy>): void
   /** Who may open an account from now on. */
   setRegistration(mode: RegistrationMode): void
+  /** Those in force now. */
+  readonly limits: RelayLimits
   /** Changes limits while it runs: those that are named, the others back to their defaults; `limitsOfTheStart` stay as they are. */
   setLimits(next: Partial<RelayLimits>): void
   stats(): Promise<RelayStats>
@@ -276,6 +278,7 @@ export async function createRelay(options: RelayOptions): Promise<Relay> {
     setRegistration(mode) {
       registration = mode
     },
+    limits,
     setLimits(next) {
       const fixed = Object.fromEntries(limitsOfTheStart.map((name) => [name, limits[name]]))
       Object.assign(limits, relayLimits, next, fixed)
