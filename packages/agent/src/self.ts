@@ -33,6 +33,8 @@ export function createSelf(state: State, keyring: Keyring): Self {
     return row
   }
   const { address, device } = profile()
+  // Worked out once for each card: every message asks.
+  let known: { readonly card: ReadCard | undefined; readonly others: readonly DeviceId[] } = { card: undefined, others: [] }
   const self: Self = {
     address,
     device,
@@ -50,7 +52,11 @@ export function createSelf(state: State, keyring: Keyring): Self {
     account: () => self.pin()?.account,
     others() {
       const card = self.card()
-      return card === undefined ? [] : activeDevices(card.card).flatMap(({ id }) => (id === device ? [] : [id]))
+      if (known.card !== card) {
+        const active = card === undefined ? [] : activeDevices(card.card)
+        known = { card, others: active.flatMap(({ id }) => (id === device ? [] : [id])) }
+      }
+      return known.others
     },
     isAdmin: () => state.get('key', 'account') !== undefined,
   }

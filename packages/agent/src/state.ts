@@ -130,7 +130,7 @@ export async function openState(options: {
     size: (table) => tableOf(table).size,
     group: (table, name) => groups.get(table)?.get(name) ?? nothing,
     run(now, step, { steady, sure } = { steady: now, sure: now }) {
-      const bereft = new Set<Table>()
+      let bereft: Set<Table> | undefined
       const effects: (() => void)[] = []
       const changed = new Map<string, { readonly table: Table; readonly key: string; readonly old: unknown }>()
       const change = (table: Table, key: string, row: unknown): void => {
@@ -138,6 +138,7 @@ export async function openState(options: {
         const old = rows.get(key)
         if (row === undefined) {
           rows.delete(key)
+          bereft ??= new Set()
           bereft.add(table)
         } else rows.set(key, row)
         regroup(table, key, { old, row })
@@ -172,7 +173,7 @@ export async function openState(options: {
           else rows.set(key, old)
         }
         // A row that was deleted came back at the end; queues are read in the order of their keys.
-        for (const table of bereft) sortRows(tableOf(table))
+        for (const table of bereft ?? []) sortRows(tableOf(table))
         throw error
       }
     },

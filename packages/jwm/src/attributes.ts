@@ -71,7 +71,9 @@ export function encodeAttributes(attributes: Attributes): Uint8Array {
   for (const [member, value] of Object.entries(attributes.others ?? {})) {
     if (byWire.has(member))
       throw new JwmError('ERR_JWM_ATTRIBUTES_MALFORMED', `the attribute ${member} does not stand among the others`)
-    Object.defineProperty(wire, member, { value, enumerable: true })
+    // Assigned, a member of this name would be the object's prototype; a definition of any makes the object a slow one.
+    if (member === '__proto__') Object.defineProperty(wire, member, { value, enumerable: true })
+    else wire[member] = value
   }
   // One level is the attributes set itself.
   if (!Object.values(wire).every((value) => isJson(value, jsonLimits.depthMax - 1))) {
