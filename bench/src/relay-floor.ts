@@ -24,6 +24,7 @@ export async function startFloor(folder: string | undefined): Promise<Service> {
   const { port, ...server } = await startNode([fileURLToPath(import.meta.url), ...(folder === undefined ? [] : [folder])])
   return {
     ...server,
+    port,
     name: folder === undefined ? 'bare ws forwarder' : 'bare ws + LevelDB',
     stores: folder !== undefined,
     connect: (id, listener) =>

@@ -3,10 +3,11 @@
  * acknowledgements. A device acknowledges at once and keeps nothing.
  * @module
  */
+import { randomUUID } from 'node:crypto'
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { type DeviceId, parseAddress, uuidUrnFrom } from '@parley/core'
+import { type Address, type DeviceId, parseAddress } from '@parley/core'
 import { signCard, signStatement } from '@parley/identity'
 import { generateKey, importKey, type Jwk, publicJwk, thumbprint } from '@parley/jose'
 import { type C2sClientOptions, c2sProtocol, createC2sClient, type OutgoingStanza } from '@parley/stream'
@@ -14,7 +15,6 @@ import { WebSocket } from 'ws'
 import { type Client, type Listener, type Service, startNode } from './relay-service.ts'
 import { random } from './work.ts'
 
-const domain = 'a.localhost'
 const bin = fileURLToPath(new URL('../../apps/relay/bin/parley-relay.js', import.meta.url))
 // What a recipient's entry takes under a session key.
 const entry = random.bytes(110)
@@ -40,26 +40,41 @@ const limits = {
 export type ParleyOptions = {
   /** Has everything written, also what is acknowledged at once. */
   readonly storesAll?: boolean
+  readonly domain?: string
+  readonly port?: number
+  /** Where another relay is; its accounts are written to instead of the own ones. */
+  readonly other?: { readonly domain: string; readonly port: number }
 }
 
 /** Starts a relay that keeps everything in `folder`. */
-export async function startParley(folder: string, { storesAll = false }: ParleyOptions = {}): Promise<Service> {
+export async function startParley(folder: string, options: ParleyOptions = {}): Promise<Service> {
+  const { storesAll = false, domain = 'a.localhost', other } = options
   mkdirSync(folder, { recursive: true })
   const config = join(folder, 'config.json')
-  const all = storesAll ? { ...limits, mailbox: { skipHoldMs: 0 } } : limits
-  writeFileSync(config, JSON.stringify({ domain, port: 0, data: join(folder, 'data'), logLevel: 'info', limits: all }))
+  const settings = {
+    domain,
+    port: options.port ?? 0,
+    data: join(folder, 'data'),
+    logLevel: 'info',
+    registration: 'open',
+    limits: storesAll ? { ...limits, mailbox: { skipHoldMs: 0 } } : limits,
+    routes: other === undefined ? [] : [`${other.domain}=ws://127.0.0.1:${other.port}`],
+  }
+  writeFileSync(config, JSON.stringify(settings))
   const { port, stderr, ...server } = await startNode([bin, '--config', config])
   const accounts = new Map<number, Account>()
   return {
     ...server,
     name: storesAll ? 'parley-relay, all stored' : 'parley-relay',
     stores: true,
+    port,
     totals: () => totalsIn(stderr()),
     connect(id, listener) {
       const known = accounts.get(id)
-      const account = known ?? makeAccount(id)
+      const account = known ?? makeAccount(id, domain)
       accounts.set(id, account)
-      return connect(`ws://127.0.0.1:${port}`, { account, isNew: known === undefined, listener })
+      const to = other?.domain ?? domain
+      return connect(`ws://127.0.0.1:${port}`, { account, isNew: known === undefined, listener, to })
     },
   }
 }
@@ -73,7 +88,7 @@ function totalsIn(log: string): Readonly<Record<string, number>> {
   return {}
 }
 
-function makeAccount(id: number): Account {
+function makeAccount(id: number, domain: string): Account {
   const address = parseAddress(`user${id}@${domain}`)
   const account = importKey(generateKey('Ed25519', { random }))
   const signing = generateKey('Ed25519', { random })
@@ -104,9 +119,16 @@ function makeAccount(id: number): Account {
 
 function connect(
   url: string,
-  { account, isNew, listener }: { readonly account: Account; readonly isNew: boolean; readonly listener: Listener },
+  options: { readonly account: Account; readonly isNew: boolean; readonly listener: Listener; readonly to: string },
 ): Promise<Client> {
+  const { account, isNew, listener } = options
   const { register, position, ...own } = account
+  const addresses = new Map<number, Address>()
+  const addressOf = (id: number): Address => {
+    const known = addresses.get(id) ?? parseAddress(`user${id}@${options.to}`)
+    addresses.set(id, known)
+    return known
+  }
   const stream = createC2sClient({ ...own, position, relayKey: undefined, random, ...(isNew ? { register } : {}) })
   const socket = new WebSocket(url, [c2sProtocol], { perMessageDeflate: false })
   const closed = new Promise<void>((done) => socket.once('close', () => done()))
@@ -136,9 +158,9 @@ function connect(
     const send = (to: number, body: Uint8Array): void => {
       const now = Date.now()
       const stanza: OutgoingStanza = {
-        // A brand: uuidUrnFrom makes what StanzaId stands for.
-        id: uuidUrnFrom(random.bytes(16)) as OutgoingStanza['id'],
-        to: [parseAddress(`user${to}@${domain}`)],
+        // A brand: what a StanzaId is.
+        id: `urn:uuid:${randomUUID()}` as OutgoingStanza['id'],
+        to: [addressOf(to)],
         class: 'durable',
         sent: now,
         expiry: now + 86_400_000,

@@ -23,6 +23,8 @@ export type Service = {
   readonly name: string
   /** False where a message for somebody who is away is lost. */
   readonly stores: boolean
+  /** Where it listens. */
+  readonly port: number
   /** What the server said it did, by name, once it has stopped. */
   totals?(): Readonly<Record<string, number>>
   connect(id: number, listener: Listener): Promise<Client>
@@ -33,8 +35,7 @@ export type Service = {
   stop(): Promise<void>
 }
 
-export type ServerProcess = Pick<Service, 'cpuSeconds' | 'memoryBytes' | 'stop'> & {
-  readonly port: number
+export type ServerProcess = Pick<Service, 'cpuSeconds' | 'memoryBytes' | 'stop' | 'port'> & {
   /** What it has written to standard error. */
   stderr(): string
 }
@@ -74,11 +75,18 @@ export async function startServer(command: readonly string[], options: ServerOpt
   const ended = new Promise<void>((done) => child.once('close', () => done()))
   const { pid } = child
   if (pid === undefined) throw new Error(`${program} cannot be started`)
-  for await (const line of createInterface({ input: child.stdout })) {
-    const match = ready.exec(line)
-    if (match === null) continue
-    // What it says from now on is not read, and must not fill the pipe.
-    child.stdout.resume()
+  const running = new Promise<RegExpExecArray | undefined>((found) => {
+    const look = (line: string): void => {
+      const match = ready.exec(line)
+      if (match !== null) found(match)
+    }
+    // Read on to the end: a full pipe would stop it.
+    for (const input of [child.stdout, child.stderr]) createInterface({ input }).on('line', look)
+    child.once('close', () => found(undefined))
+    child.once('error', () => found(undefined))
+  })
+  const match = await running
+  if (match !== undefined)
     return {
       port: port ?? Number(match[1]),
       cpuSeconds: () => cpuSecondsOf(pid),
@@ -89,7 +97,6 @@ export async function startServer(command: readonly string[], options: ServerOpt
         await ended
       },
     }
-  }
   throw new Error(`${command.join(' ')} did not start: ${stderr}`)
 }
 
