@@ -95,9 +95,11 @@ export function createC2sServer(options: C2sServerOptions): C2sServer {
   const limits = { ...streamLimits, ...options.limits }
   const nonce = makeNonce(options.random)
   let waiting: { readonly login: Login; readonly claimed: Claimed } | undefined
+  // What is left of the login once it is decided: most connections do nothing for long.
+  let proven: Pick<Login, 'address' | 'device'> | undefined
   let sender: Sender | undefined
   let receiver: Receiver | undefined
-  const requests = new Set<string>()
+  let requests: Set<string> | undefined
   const endpoint = createEndpoint<C2sServerEvent, C2sServer['state'], 'device'>({ state: 'login', other: 'device' })
   const { put, tell, fatal, output } = endpoint
 
@@ -119,12 +121,11 @@ export function createC2sServer(options: C2sServerOptions): C2sServer {
   }
 
   function onStanza(stanza: StanzaFrame): undefined {
-    assert(receiver !== undefined && waiting !== undefined, 'a receiver exists once the stream is ready')
-    const { login } = waiting
+    assert(receiver !== undefined && proven !== undefined, 'a receiver exists once the stream is ready')
     const taken = receiver.take(stanza.place, sizeOf(stanza))
     if (taken === 'gap') return fatal('stanza-gap')
     if (taken === 'again') return
-    if (stanza.header.from !== login.address || stanza.header.device !== login.device) return fatal('stanza-not-yours')
+    if (stanza.header.from !== proven.address || stanza.header.device !== proven.device) return fatal('stanza-not-yours')
     if (receiver.count > limits.windowStanzas || (receiver.count > 1 && receiver.bytes > limits.windowBytes))
       return fatal('window-exceeded')
     tell({ kind: 'stanza', n: stanza.place.n, stanza })
@@ -139,6 +140,7 @@ export function createC2sServer(options: C2sServerOptions): C2sServer {
       else if (result.outcome === 'released') tell({ kind: 'acked', h: result.h })
     } else if (frame.t === 'request') {
       const { id, what, value } = frame
+      requests ??= new Set()
       if (requests.size >= limits.requestsMax || requests.has(id))
         return put({ t: 'response', id, ok: false, code: 'too-many-requests', retryable: true })
       requests.add(id)
@@ -176,7 +178,7 @@ export function createC2sServer(options: C2sServerOptions): C2sServer {
     admit({ account, epoch, position, start, cloned }, now) {
       if (endpoint.state !== 'deciding' || waiting === undefined) return output()
       const { windowStanzas, windowBytes } = limits
-      const { ownNonce, address } = waiting.login
+      const { ownNonce, address, device } = waiting.login
       const welcome: Welcome = { epoch, time: now, start, position, account, cloned, windowStanzas, windowBytes }
       const jws = signWelcome(welcome, { nonce, ownNonce, address, signer, now, lifetimeMs: limits.proofLifetimeMs })
       const { chain = [] } = options
@@ -184,6 +186,8 @@ export function createC2sServer(options: C2sServerOptions): C2sServer {
       sender = createSender({ epoch, start, windowStanzas, windowBytes })
       receiver = createReceiver({ epoch: ownNonce, start: 0 })
       endpoint.state = 'ready'
+      proven = { address, device }
+      waiting = undefined
       return output()
     },
     end(code, more) {
@@ -212,8 +216,8 @@ export function createC2sServer(options: C2sServerOptions): C2sServer {
       return output()
     },
     deliverBounce(n, bounce, now) {
-      if (endpoint.state === 'ready' && sender !== undefined && waiting !== undefined) {
-        const jws = signBounce(bounce, { signer, address: waiting.login.address, now })
+      if (endpoint.state === 'ready' && sender !== undefined && proven !== undefined) {
+        const jws = signBounce(bounce, { signer, address: proven.address, now })
         put({ t: 'bounced', ...bounce, place: sender.add(n, 0), jws })
       }
       return output()
@@ -223,7 +227,7 @@ export function createC2sServer(options: C2sServerOptions): C2sServer {
       return output()
     },
     respond(id, answer) {
-      if (endpoint.state === 'ready' && requests.delete(id)) put({ t: 'response', id, ...responseOf(answer) })
+      if (endpoint.state === 'ready' && requests?.delete(id) === true) put({ t: 'response', id, ...responseOf(answer) })
       return output()
     },
   }
