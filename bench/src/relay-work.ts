@@ -199,19 +199,22 @@ export async function absent(service: Service, { clients, stored }: Scale): Prom
   return { storedPerSecond, storedCpuMicros, drainedPerSecond, drainedCpuMicros }
 }
 
-/** Octets of the server's memory for each connection that does nothing. */
+/** Octets of the server's memory for each connection that does nothing. All have been there once before: what accounts take is not counted. */
 export async function idling(service: Service, { idle }: Scale): Promise<number> {
-  // The first ones pay for what all share.
-  const some = await Promise.all(Array.from({ length: 50 }, (_, i) => service.connect(idleFrom + i, {})))
-  await pause(1000)
-  const before = service.memoryBytes()
-  const many: Client[] = []
-  for (let i = 0; i < idle; i += 50) {
-    many.push(...(await Promise.all(Array.from({ length: 50 }, (_, j) => service.connect(idleFrom + 50 + i + j, {})))))
+  const enter = async (): Promise<Client[]> => {
+    const clients: Client[] = []
+    for (let i = 0; i < idle; i += 50) {
+      clients.push(...(await Promise.all(Array.from({ length: 50 }, (_, j) => service.connect(idleFrom + i + j, {})))))
+    }
+    return clients
   }
+  await leave(await enter())
+  await pause(2000)
+  const before = service.memoryBytes()
+  const clients = await enter()
   await pause(2000)
   const bytes = Math.round((service.memoryBytes() - before) / idle)
-  await leave([...some, ...many])
+  await leave(clients)
   return bytes
 }
 
