@@ -60,6 +60,10 @@ function withWebSocket(
   })
 }
 
+function aborted(signal: AbortSignal): Promise<unknown> {
+  return new Promise((done) => signal.addEventListener('abort', done, { once: true }))
+}
+
 async function loop({ signal }: Target, work: () => Promise<unknown>): Promise<number> {
   let count = 0
   while (!signal.aborted) {
@@ -149,10 +153,7 @@ export const attacks: readonly Attack[] = [
       )
       const silent = Array.from({ length: 50 }, () => withWebSocket(target.url, () => {}, { ms: 60_000 }))
       // The relay ends them; until then they take a place and say nothing.
-      await Promise.race([
-        Promise.all([...sockets, ...silent]),
-        new Promise((done) => target.signal.addEventListener('abort', done, { once: true })),
-      ])
+      await Promise.race([Promise.all([...sockets, ...silent]), aborted(target.signal)])
       return sockets.length + silent.length
     },
   },
@@ -213,6 +214,7 @@ export const attacks: readonly Attack[] = [
       const flooder = await registered(target, 'flooder')
       if (flooder === undefined) return 0
       flooder.wire.closed.catch(() => {})
+      const over = aborted(target.signal)
       let c = 0
       // To nobody, to itself, and questions: as fast as the socket takes them.
       return loop(target, async () => {
@@ -220,7 +222,7 @@ export const attacks: readonly Attack[] = [
           c++
           flooder.wire.send(frame({ t: 'request', id: `${c}`, what: 'cards' }, `{"address":"x${c}@${target.domain}","since":0}`))
         }
-        await new Promise((done) => setTimeout(done, 5))
+        await Promise.race([flooder.wire.sent(frame({ t: 'ping' })), over])
       })
     },
   },
@@ -230,6 +232,7 @@ export const attacks: readonly Attack[] = [
       const reader = await registered(target, 'slowreader')
       if (reader === undefined) return 0
       reader.wire.closed.catch(() => {})
+      const over = aborted(target.signal)
       let c = 0
       // Answers of some size, asked for and never read.
       reader.wire.pause()
@@ -238,7 +241,7 @@ export const attacks: readonly Attack[] = [
           c++
           reader.wire.send(frame({ t: 'request', id: `${c}`, what: 'cards' }, `{"address":"${reader.device.address}","since":0}`))
         }
-        await new Promise((done) => setTimeout(done, 5))
+        await Promise.race([reader.wire.sent(frame({ t: 'ping' })), over])
       })
     },
   },
