@@ -131,8 +131,18 @@ function run(args: readonly string[]): Promise<string> {
 async function startRelay(): Promise<{ readonly url: string; stop(): void }> {
   const bin = join(root, 'apps/relay/bin/parley-relay.js')
   const config = join(folder, 'relay.json')
-  // A mailbox of ten thousand is the default.
-  writeFileSync(config, JSON.stringify({ limits: { mailbox: { countMax: 4 * messages, bytesMax: 4096 * messages } } }))
+  // By default a mailbox holds ten thousand, and an account sends a thousand a second.
+  const [count, bytes] = [4 * messages, 4096 * messages]
+  const limits = {
+    mailbox: { countMax: count, bytesMax: bytes },
+    accountCountMax: count,
+    accountBytesMax: bytes,
+    stanzasPerAccountPerSecond: 100_000,
+    stanzasPerAccountBurst: count,
+    bytesPerAccountPerSecond: 1024 * 1024 * 1024,
+    bytesPerAccountBurst: 1024 * 1024 * 1024,
+  }
+  writeFileSync(config, JSON.stringify({ limits }))
   const args = [
     '--domain',
     'a.localhost',
