@@ -54,6 +54,29 @@ export async function untilReady(agent: Agent, signal: AbortSignal): Promise<voi
   }
 }
 
+/**
+ * Calls `onEnd` once the relay has let go of this device for good, and nothing was handed over for a while: what stands in the inbox is still
+ * shown. Call what it answers when something was handed over.
+ */
+export function watchForEnd(agent: Agent, onEnd: (reason: string) => void): () => void {
+  let timer: NodeJS.Timeout | undefined
+  const look = (): void => {
+    const { state, reason = 'unknown' } = agent.connection
+    if (state !== 'stopped' || reason === 'closed') return
+    clearTimeout(timer)
+    timer = setTimeout(() => onEnd(visible(reason)), lastWordsMs).unref()
+  }
+  agent.watch(look)
+  look()
+  return look
+}
+
+/** The end of a command whose device the relay will not hear any more. */
+export function letGo(reason: string): CommandFailed {
+  return new CommandFailed(exitCodes.failed, `the relay has let go of this device for good: ${reason}`)
+}
+
+const lastWordsMs = 500
 /** How long a command that has nothing to send itself waits for what is in the outbox. */
 const sendingMsMax = 3000
 

@@ -7,7 +7,7 @@ import type { Agent, AgentEvent, Message, Sent } from '@parley/agent'
 import { isMessagingError } from '@parley/core'
 import { chat } from '@parley/protocols/chat'
 import { CommandFailed, exitCodes } from './exit.ts'
-import { homeOf, interruptible, interruption, open } from './profile.ts'
+import { homeOf, interruptible, letGo, open, watchForEnd } from './profile.ts'
 import { jsonLine, painter, visible } from './show.ts'
 
 type Home = { readonly home?: string | undefined }
@@ -55,10 +55,14 @@ async function settle(
     agent.contacts().some((contact) => contact.held !== undefined && [address, address.slice(3)].includes(contact.address))
   const interrupt = interruptible(timeout)
   const { signal } = interrupt
-  // Once the keys wait for the person, waiting for the relay is of no use.
+  // Once the keys wait for the person, or the relay has let go of this device, waiting is of no use.
+  const look = (): void => {
+    if (agent.connection.state === 'stopped' || isHeld()) interrupt.abort()
+  }
   agent.watch(({ kind }) => {
-    if (kind === 'problem' && isHeld()) interrupt.abort()
+    if (kind === 'problem' || kind === 'connection') look()
   })
+  look()
   for (const message of sent) {
     try {
       await (wait === 'accepted' ? message.accepted({ signal }) : message.delivered({ signal }))
@@ -74,8 +78,15 @@ async function settle(
           'kept in the outbox: the keys of this account wait for your decision (parley verify --decide)',
         )
       }
-      if (state === 'queued')
-        throw new CommandFailed(exitCodes.queued, 'kept in the outbox: no relay has accepted it yet; any later command sends it')
+      const { connection } = agent
+      if (state === 'queued' && connection.state === 'stopped') throw letGo(visible(connection.reason ?? 'unknown'))
+      if (state === 'queued') {
+        const why = connection.reason === undefined ? '' : ` (${visible(connection.reason)})`
+        throw new CommandFailed(
+          exitCodes.queued,
+          `kept in the outbox: no relay has accepted it yet${why}; any later command sends it`,
+        )
+      }
       if (isMessagingError(error)) throw error
       throw new CommandFailed(exitCodes.queued, 'accepted, but not delivered yet')
     }
@@ -88,24 +99,32 @@ export type ListenOptions = Home & {
   readonly count?: number | undefined
 }
 
-/** Prints messages as they come, until interrupted or `count` are handled. */
+/** Prints messages as they come, until interrupted or `count` are handled, or the relay has let go of this device. */
 export async function listen(options: ListenOptions): Promise<void> {
   const agent = await open({ home: homeOf(options) })
-  const signal = interruption()
+  const stop = interruptible()
+  const { signal } = stop
+  let ended: string | undefined
+  const moved = watchForEnd(agent, (reason) => {
+    ended = reason
+    stop.abort()
+  })
   const paint = painter({ isTerminal: process.stdout.isTTY, noColor: process.env['NO_COLOR'] })
   let left = options.count ?? Number.POSITIVE_INFINITY
   try {
     if (options.events === true) {
       agent.watch(printEvent)
       printEvent({ kind: 'connection', status: agent.connection })
-    }
+    } else warnOnce(agent)
     for await (const message of agent.messages(chat.text, { signal })) {
       if (options.json === true) print(jsonLine(toJson(message)))
       else
         print(`${paint.dim(visible(message.id))} ${message.attempt} ${paint.peer(nameOf(message))} ${visible(message.body.text)}`)
+      moved()
       left--
       if (left <= 0) break
     }
+    if (ended !== undefined) throw letGo(ended)
   } finally {
     await agent.close()
   }
@@ -114,13 +133,20 @@ export async function listen(options: ListenOptions): Promise<void> {
 /** Talks with one account, line by line. */
 export async function chatWith(address: string, options: Home): Promise<void> {
   const agent = await open({ home: homeOf(options) })
-  const signal = interruption()
+  const interrupt = interruptible()
+  const { signal } = interrupt
+  let ended: string | undefined
+  const moved = watchForEnd(agent, (reason) => {
+    ended = reason
+    interrupt.abort()
+  })
   const paint = painter({ isTerminal: process.stdout.isTTY, noColor: process.env['NO_COLOR'] })
   const lines = createInterface({ input: process.stdin, output: process.stdout, prompt: `${agent.address}> ` })
   const show = (line: string): void => {
     // The prompt is drawn again below what came meanwhile.
     process.stdout.write(`\r\u001b[K${line}\n`)
     lines.prompt(true)
+    moved()
   }
   try {
     const stop = new AbortController()
@@ -136,6 +162,7 @@ export async function chatWith(address: string, options: Home): Promise<void> {
       else void sendLine(agent, { address, line, show })
     })
     await reading
+    if (ended !== undefined) throw letGo(ended)
   } finally {
     lines.close()
     await agent.close()
@@ -173,6 +200,15 @@ function toJson(message: Message<{ readonly text: string }>): Record<string, unk
 
 function nameOf(message: Message<unknown>): string {
   return message.copy ? `${visible(message.from)} to ${visible(message.peer)}` : visible(message.from)
+}
+
+/** Says on standard error that the relay refuses this device, which goes on trying: somebody may let it in. */
+function warnOnce(agent: Agent): void {
+  const stop = agent.watch((event) => {
+    if (event.kind !== 'connection' || event.status.retryable || event.status.state !== 'waiting') return
+    process.stderr.write(`parley: the relay refuses this device: ${visible(event.status.reason ?? 'unknown')}; trying again\n`)
+    stop()
+  })
 }
 
 function printEvent(event: AgentEvent): void {
