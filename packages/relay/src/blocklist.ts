@@ -7,12 +7,15 @@ import { type Address, type Domain, domainOf, type Store, toAddress, toDomain, u
 
 /** Whom nobody here hears. */
 export interface Blocklist {
+  /** Addresses and domains, in no particular order. */
   list(): readonly string[]
-  /** Takes an address or a domain; throws a `TypeError` for anything else. Takes effect at once. */
+  /** Takes an address or a domain; rejects with a `TypeError` for anything else. Takes effect at once. */
   add(blocked: string): Promise<void>
   /** Answers whether it was on the list. */
   remove(blocked: string): Promise<boolean>
+  /** Whether the address or its domain is on the list. */
   has(from: Address): boolean
+  /** Whether the whole domain is. */
   hasDomain(domain: Domain): boolean
 }
 

@@ -1,5 +1,5 @@
 /**
- * A relay: sessions of devices and of other relays on one port, a directory, mailboxes, federation by static routes, limits.
+ * A relay: sessions of devices and of other relays on one port, a directory, mailboxes, federation, an entry by HTTP, limits.
  * It has no sockets of its own: the ports are handed over once, here.
  * @module
  */
@@ -31,6 +31,7 @@ import type { Route } from './routes.ts'
 import { createSerial } from './serial.ts'
 import { createSessions } from './sessions.ts'
 
+/** What a relay stands on, and what its operator decides. */
 export type RelayOptions = {
   readonly domain: Domain
   readonly store: Store
@@ -57,15 +58,18 @@ export type RelayOptions = {
   readonly onWire?: OnWire
 }
 
+/** How much there is of everything. */
 export type RelayStats = {
   readonly connections: number
   readonly devices: number
   readonly peersReady: number
   /** Devices that have left a stanza unacknowledged for a third of `idleMs`. */
   readonly stuck: number
+  /** Stanzas in all mailboxes and queues, and their octets. */
   readonly mailbox: { readonly count: number; readonly bytes: number }
 }
 
+/** A running relay. */
 export interface Relay {
   readonly port: number
   readonly domain: Domain
@@ -115,7 +119,7 @@ export async function createRelay(options: RelayOptions): Promise<Relay> {
   const inTurn = createSerial()
   const invites = createInvites({ store, clock, random, inTurn, invitesMax: limits.invitesMax })
   const directory = createDirectory({ store, clock, invites, inTurn, ...limits })
-  const blocklist = await openBlocklist({ store })
+  const listed = await openBlocklist({ store })
   const gate = createGate({ clock, limits, telemetry })
   const context: RelayContext = {
     domain,
@@ -131,7 +135,7 @@ export async function createRelay(options: RelayOptions): Promise<Relay> {
     limits,
     mailbox,
     directory,
-    blocklist,
+    blocklist: listed,
     gate,
     onWire,
   }
@@ -202,6 +206,20 @@ export async function createRelay(options: RelayOptions): Promise<Relay> {
     policy = { ...policy, ...change }
     federation.setPolicy(policy)
     entrance.review()
+  }
+
+  const blocklist: Blocklist = {
+    ...listed,
+    async add(blocked) {
+      await listed.add(blocked)
+      // Connections of a domain that is not heard any more end.
+      setFederation({})
+    },
+    async remove(blocked) {
+      const wasThere = await listed.remove(blocked)
+      if (wasThere) setFederation({})
+      return wasThere
+    },
   }
 
   const onRequest = createHttpEntry(context, {

@@ -132,6 +132,26 @@ describe('the lists of an operator', () => {
   })
 })
 
+describe('a domain on the block list', () => {
+  it('is shown out at once and not dialled, and when it is taken off the list what waited goes on', async () => {
+    const { world, a, alice, bob, outcome } = await scene()
+    alice.send(bob.address, 'one')
+    bob.send(alice.address, 'one')
+    await world.until(() => bob.texts.length === 1 && alice.texts.length === 1)
+    await a.relay.blocklist.add(bName)
+    await world.pass(1000)
+    expect(await a.relay.stats()).toMatchObject({ peersReady: 0, connections: 1 })
+    expect(await outcome(`bob@${bName}`)).toMatchObject({ kind: 'bounced', code: 'domain-unknown' })
+    const id = bob.send(alice.address, 'two')
+    await world.until(() => bob.ended(id) !== undefined)
+    expect(bob.ended(id)).toMatchObject({ kind: 'accepted' })
+    await world.pass(20_000)
+    expect(alice.texts).toEqual(['one'])
+    expect(await a.relay.blocklist.remove(bName)).toBe(true)
+    await world.until(() => alice.texts.length === 2, 120_000)
+  })
+})
+
 describe('a queue', () => {
   it('is seen, tried at once when asked, and given up with a word to the senders', async () => {
     const { world, a, b, alice, bob } = await scene()
