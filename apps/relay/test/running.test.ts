@@ -5,6 +5,8 @@ import { join } from 'node:path'
 import type { Duplex } from 'node:stream'
 import { connect, type TLSSocket } from 'node:tls'
 import { fileURLToPath } from 'node:url'
+import { type DeviceId, type Domain, parseAddress, type StanzaId, utf8 } from '@parley/core'
+import { packPost, postPath } from '@parley/stream'
 import { afterEach, describe, expect, it } from 'vitest'
 import { settings, variableOf } from '../src/settings.ts'
 import { command, device, folder, json, run, stopAll } from './harness.ts'
@@ -75,6 +77,48 @@ describe('health', () => {
     expect((await get(`http://127.0.0.1:${port}/readyz`))[0]).toBe(200)
     alice.send(`bob@${domain}`, 'there is room again')
     await back.event(() => back.texts().length === 2)
+  })
+})
+
+describe('over HTTP', () => {
+  it('a stanza is taken from who signed it, and goes to who is there', async () => {
+    const { port } = await start()
+    const [alice, bob] = [await device(`alice@${domain}`, port), await device(`bob@${domain}`, port)]
+    alice.close()
+    const sent = Date.now()
+    const stanza = {
+      id: 'urn:uuid:5ff1cd0a-7f0b-4f2c-9d3c-1c1d9f3f7a10' as StanzaId,
+      to: [parseAddress(`bob@${domain}`)],
+      class: 'durable',
+      sent,
+      expiry: sent + 60_000,
+      entries: [{ device: '*', octets: utf8('entry') }],
+      body: utf8('by post'),
+    } as const
+    const { signer } = alice.who
+    const from = { from: parseAddress(alice.who.address), device: signer.thumbprint as DeviceId, signer, now: sent }
+    const octets = packPost(stanza, { ...from, domain: domain as Domain })
+    const post = (body: Uint8Array) => fetch(`http://127.0.0.1:${port}${postPath}`, { method: 'POST', body: Buffer.from(body) })
+    const answered = await post(octets)
+    expect([answered.status, await answered.json()]).toEqual([
+      200,
+      { accepted: [`bob@${domain}`], cards: { [`bob@${domain}`]: 1 }, bounced: [] },
+    ])
+    await bob.event(() => bob.texts().includes('by post'))
+    octets[octets.length - 1] = 0
+    expect((await post(octets)).status).toBe(403)
+    expect((await post(new Uint8Array(2 ** 20 + 1))).status).toBe(413)
+  })
+
+  it('cards are shown where the operator says so, and nowhere else', async () => {
+    for (const publicCards of [false, true]) {
+      const { port } = await start({ publicCards })
+      const bob = await device(`bob@${domain}`, port)
+      const card = (name: string) => get(`http://127.0.0.1:${port}/.well-known/parley/card/${name}`)
+      const missing = [404, '{"code":"item-not-found"}']
+      expect(await card('bob')).toEqual(publicCards ? [200, JSON.stringify({ card: bob.who.card, version: 1 })] : missing)
+      expect(await card('ghost')).toEqual(missing)
+    }
   })
 })
 

@@ -9,6 +9,7 @@ import { publicOkp } from './json.ts'
 /** The path of the document on the relay's own port (RFC 8615). */
 export const domainKeysPath: string = '/.well-known/parley'
 
+/** What a domain says of its relay. */
 export type DomainKeys = {
   readonly domain: Domain
   /** Ed25519 public keys in force, the preferred one first. */
@@ -20,12 +21,14 @@ export type DomainKeys = {
 const domainKeysMax = 8
 const relayUrl = /^wss:\/\/[a-z0-9.\-[\]:]{1,255}(?:\/[!-~]{0,255})?$/i
 
+/** The octets of the document; of the keys only their public parts, each with its thumbprint as `kid`. */
 export function encodeDomainKeys(document: DomainKeys): Uint8Array {
   const keys = document.keys.map((key) => ({ ...publicJwk(key), kid: thumbprint(key) }))
   const { domain, relay } = document
   return utf8(JSON.stringify({ domain, keys, ...(relay === undefined ? {} : { relay }) }))
 }
 
+/** Reads a document as it came from the network: at least one key must be of a known kind; nothing is proved by it. */
 export function readDomainKeys(octets: Uint8Array): Result<DomainKeys, 'domain-keys-malformed'> {
   const result = parseJsonObject(octets)
   if (!result.ok) return { ok: false, code: 'domain-keys-malformed' }

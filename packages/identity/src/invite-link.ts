@@ -6,6 +6,7 @@
 import { type Domain, toDomain } from '@parley/core'
 import { IdentityError } from './errors.ts'
 
+/** What an invitation link says. */
 export type InviteLink = {
   readonly domain: Domain
   readonly token: string
@@ -16,11 +17,12 @@ export type InviteLink = {
 const scheme = 'parley:'
 const tokenForm = /^[A-Za-z0-9_-]{16,64}$/
 
+/** The link as people pass it on. Nothing is checked: the parts come from the relay that made the invitation. */
 export function formatInviteLink({ domain, token, relay }: InviteLink): string {
   return `${scheme}${domain}?invite=${token}${relay === undefined ? '' : `&relay=${encodeURIComponent(relay)}`}`
 }
 
-/** Reads a link as people paste it; throws `ERR_IDENTITY_LINK_MALFORMED`. */
+/** Reads a link as people paste it, white space around it left out; throws `ERR_IDENTITY_LINK_MALFORMED`. */
 export function parseInviteLink(text: string): InviteLink {
   const [head = '', query = '', ...more] = text.trim().split('?')
   const domain = head.startsWith(scheme) ? toDomain(head.slice(scheme.length)) : undefined

@@ -4,6 +4,7 @@
  */
 import { MessagingError } from '@parley/core'
 
+/** Codes of a mailbox; docs/errors.md explains each. */
 export type MailboxErrorCode =
   | 'ERR_MAILBOX_CLOSED'
   | 'ERR_MAILBOX_FULL'

@@ -3,6 +3,7 @@
  * @module
  */
 
+/** The limits of a mailbox. */
 export type MailboxLimits = {
   /** Stanzas one reader may hold, where its quota does not say otherwise. */
   readonly countMax: number

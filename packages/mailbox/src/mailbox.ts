@@ -28,6 +28,7 @@ import { createAckJob, createTurn, type Job } from './turn.ts'
 import { createTurns, type Turns } from './turns.ts'
 import { createWaiting, makeAppend } from './waiting.ts'
 
+/** What a mailbox stands on. */
 export type MailboxOptions = {
   readonly store: Store
   readonly random: Random
@@ -63,8 +64,10 @@ export type MailboxContent = {
   readonly isEarly?: boolean
 }
 
+/** Where a stanza stands in a reader's log; under the mailbox's epoch. */
 export type MailboxPosition = { readonly reader: string; readonly n: number }
 
+/** A stanza as a reader gets it. */
 export type MailboxItem = {
   readonly n: number
   readonly header: Uint8Array
@@ -73,7 +76,9 @@ export type MailboxItem = {
   readonly expiry: number
 }
 
+/** How much one reading may give. */
 export type ReadLimits = { readonly countMax: number; readonly bytesMax: number }
+/** `other-epoch` and `beyond` deleted nothing. */
 export type AckOutcome = 'done' | 'other-epoch' | 'beyond'
 
 /** The interface that the relay uses; other drivers stand behind the same one and run the compliance suite. */

@@ -4,9 +4,10 @@
  */
 import type { Log } from './logs.ts'
 
-/** Stanzas, and their octets. */
+/** How many stanzas, and how many octets of headers, entries and bodies; a body that several readers share counts for each. */
 export type Amount = { readonly countMax: number; readonly bytesMax: number }
 
+/** What one reader may hold; what does not fit is refused with `ERR_MAILBOX_FULL`. */
 export type Quota = Amount & {
   /** The readers whose names begin so and a slash hold no more than this together. */
   readonly owner?: Amount & { readonly name: string }

@@ -11,14 +11,16 @@ import { deviceReader } from './bounces.ts'
 import type { RelayContext } from './context.ts'
 import type { Sessions } from './sessions.ts'
 
+/** A device of an account, as its relay sees it. */
 export type AccountDevice = {
   readonly id: DeviceId
   readonly status: 'active' | 'removed'
   readonly online: boolean
-  /** What waits in its mailbox. */
+  /** Stanzas that wait in its mailbox, and their octets. */
   readonly mailbox: { readonly count: number; readonly bytes: number }
 }
 
+/** An account, as its relay sees it. */
 export type Account = {
   readonly address: Address
   /** When it was opened; milliseconds since 1970. */
@@ -32,10 +34,14 @@ export type Account = {
 
 /** The accounts of a relay. */
 export interface Accounts {
-  /** In the order of their addresses, those behind `after`; a hundred unless said otherwise. */
+  /** In the order of their addresses, those behind `after`; a hundred unless `limit` says otherwise. */
   list(options?: { readonly after?: Address; readonly limit?: number }): Promise<readonly Address[]>
+  /** `undefined` when there is no such account here. */
   get(address: Address): Promise<Account | undefined>
-  /** Deletes the account with all its data and ends its connections. Answers whether there was one. */
+  /**
+   * Deletes the account with all its data and ends its connections. Answers whether there was one. Nobody at all gets its address again for
+   * `addressHeldMs`.
+   */
   remove(address: Address): Promise<boolean>
 }
 

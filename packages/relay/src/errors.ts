@@ -4,6 +4,7 @@
  */
 import { MessagingError } from '@parley/core'
 
+/** Codes of a relay; docs/errors.md explains each. */
 export type RelayErrorCode =
   | 'ERR_RELAY_DOMAIN_MISMATCH'
   | 'ERR_RELAY_INVITES_FULL'

@@ -18,7 +18,9 @@ import { sha256 } from '@parley/jose'
 import { RelayError } from './errors.ts'
 import type { Serial } from './serial.ts'
 
+/** An invitation that may still be used. */
 export type Invite = {
+  /** Names it to those who run the relay; it cannot be used. */
   readonly id: string
   /** Milliseconds since 1970. */
   readonly created: number
@@ -28,6 +30,7 @@ export type Invite = {
   readonly uses: number
 }
 
+/** What an invitation is to be. */
 export type NewInvite = {
   /** How long it is good for, in milliseconds. A week unless said otherwise. */
   readonly lifetimeMs?: number
@@ -37,11 +40,14 @@ export type NewInvite = {
 
 /** The invitations of a relay. */
 export interface Invites {
-  /** Makes one. The token is in the answer and nowhere else. */
+  /**
+   * Makes one. The token is in the answer and nowhere else. Throws a `RangeError` for what is no positive whole number; rejects with
+   * `ERR_RELAY_INVITES_FULL` when `invitesMax` are open.
+   */
   create(invite?: NewInvite): Promise<Invite & { readonly token: string }>
   /** Those that may still be used, in no particular order. */
   list(): Promise<readonly Invite[]>
-  /** Answers whether there was one of this id. */
+  /** Ends it; answers whether there was an open one of this id. Accounts that were opened with it stay. */
   revoke(id: string): Promise<boolean>
 }
 

@@ -6,6 +6,7 @@ import { limits } from '@parley/core'
 import { type MailboxLimits, mailboxLimits } from '@parley/mailbox'
 import { type StreamLimits, streamLimits } from '@parley/stream'
 
+/** The limits of a relay; docs/limits.md lists them with their defaults. */
 export type RelayLimits = {
   readonly stream: StreamLimits
   readonly mailbox: MailboxLimits

@@ -7,6 +7,7 @@ import { type Domain, toDomain } from '@parley/core'
 import { domainKeysPath } from '@parley/identity'
 import { RelayError } from './errors.ts'
 
+/** The operator's word on where a domain's relay is. */
 export type Route = {
   readonly domain: Domain
   /** `ws://host:port` or `wss://…` of its relay. */

@@ -8,6 +8,7 @@ import type { Key } from '@parley/jose'
 import type { Bounce } from './frame.ts'
 import { readProof, signProof, verifyProof } from './proof.ts'
 
+/** The `type` of the JWM in which a relay says so. */
 export const bounceType: string = 'urn:parley:kernel:1:bounce'
 
 // A bounce waits in the mailbox as long as a message would; it is signed when it is delivered, and read at once.
@@ -17,6 +18,7 @@ function bodyOf({ id, to, code, retryable }: Bounce): JsonObject {
   return { id, code, retryable, ...(to === undefined ? {} : { to }) }
 }
 
+/** Signs it for this account, good for a minute. `now` in milliseconds. */
 export function signBounce(
   bounce: Bounce,
   options: { readonly signer: Key; readonly address: Address; readonly now: number },

@@ -103,6 +103,7 @@ export const streamCodes: Readonly<Record<StreamCode, Ending>> = {
   'account-removed': { close: 4028, retryable: false },
 }
 
+/** Whether sending again may help. */
 export const bounceCodes: Readonly<Record<BounceCode, { readonly retryable: boolean }>> = {
   'stanza-malformed': { retryable: false },
   'recipient-unknown': { retryable: false },
@@ -117,6 +118,7 @@ export const bounceCodes: Readonly<Record<BounceCode, { readonly retryable: bool
   forbidden: { retryable: false },
 }
 
+/** Whether asking again may help. */
 export const requestCodes: Readonly<Record<RequestCode, { readonly retryable: boolean }>> = {
   'request-malformed': { retryable: false },
   'request-unknown': { retryable: false },

@@ -34,6 +34,7 @@ import {
 } from './quick-frame.ts'
 import { readSuccessions, type Succession } from './relay-key-succession.ts'
 
+/** `durable` is stored until it is acknowledged; `ephemeral` goes to who is there, or nowhere. */
 export type StanzaClass = 'durable' | 'ephemeral'
 
 /** What travels with a stanza in clear. */
@@ -58,6 +59,7 @@ export type StanzaEntry = { readonly device: DeviceId | '*'; readonly octets: Ui
  */
 export type Place = { readonly c: number; readonly n?: number }
 
+/** A stanza on one connection. */
 export type StanzaFrame = {
   readonly t: 'stanza'
   readonly place: Place
@@ -76,6 +78,7 @@ export type Bounce = {
   readonly wait?: number
 }
 
+/** The newest version of an account's card, by its address. */
 export type CardVersions = Readonly<Record<string, number>>
 
 /** "Handled up to h": durable here. What lies behind `after` and is not named in `bounced` was accepted. */
@@ -89,6 +92,7 @@ export type AckFrame = {
   readonly bounced?: readonly Bounce[]
 }
 
+/** Everything that goes over a connection. */
 export type Frame =
   | { readonly t: 'challenge'; readonly nonce: string; readonly domain: string; readonly time: number }
   | { readonly t: 'login'; readonly jws: string }
@@ -120,6 +124,7 @@ export type Frame =
   | { readonly t: 'ping' }
   | { readonly t: 'pong' }
 
+/** Why octets are no frame. */
 export type FrameCode = 'frame-too-large' | 'frame-malformed'
 
 const lineFeed = 0x0a

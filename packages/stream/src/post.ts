@@ -19,6 +19,7 @@ import { encodeFrame, readFrame, type StanzaFrame, writeFrame } from './frame.ts
 import { type StreamLimits, streamLimits } from './limits.ts'
 import { type Claimed, readProof, relayUri, signProof, verifyProof } from './proof.ts'
 
+/** The `type` of the JWM in a post. */
 export const postType: string = 'urn:parley:kernel:1:post'
 /** Where a relay takes posts (RFC 8615). */
 export const postPath: string = '/.well-known/parley/stanza'
@@ -34,7 +35,7 @@ export type Post = {
 
 const lineFeed = 0x0a
 
-/** The octets of a POST to the relay of `domain`. `now` in milliseconds. */
+/** The octets of a POST to the relay of `domain`, for the stanza and nothing else, good for a minute. `now` in milliseconds. */
 export function packPost(
   stanza: OutgoingStanza,
   options: {
@@ -76,7 +77,10 @@ export function readPost(octets: Uint8Array, limits: StreamLimits = streamLimits
   return { address, device, stanza: read.frame, claimed, digest: digestOf(octets.subarray(end + 1)) }
 }
 
-/** Whether the device with this signing key posted exactly this stanza, to this relay, just now. */
+/**
+ * Whether the device with this signing key posted exactly this stanza, to this relay, just now. `now` in milliseconds; clocks may differ
+ * by a minute.
+ */
 export function provesPost(post: Post, options: { readonly domain: Domain; readonly key: Key; readonly now: number }): boolean {
   const { domain, key, now } = options
   if (post.claimed.body['digest'] !== post.digest || post.device !== key.thumbprint) return false

@@ -8,6 +8,7 @@ import { type Jwk, type Key, thumbprint } from '@parley/jose'
 import { signMessage, verifySigned } from '@parley/jwm'
 import { readProof, readRelayKey, relayKeyJson, relayUri } from './proof.ts'
 
+/** The `type` of the JWM in which a key names its successor. */
 export const relayKeyType: string = 'urn:parley:kernel:1:relay-key'
 
 /** One change: the key that was in force, and its word on the one that followed. */
@@ -16,7 +17,7 @@ export type Succession = { readonly key: JsonObject; readonly jws: string }
 /** A chain longer than this is cut at its old end: who was away for so many changes pins anew. */
 export const successionsMax: number = 4
 
-/** The old key's word that `next` follows it at this domain. */
+/** The old key's word that `next` follows it at this domain; it does not expire. `now` in milliseconds. */
 export function signSuccession(
   domain: Domain,
   options: { readonly signer: Key; readonly next: Key; readonly now: number },

@@ -8,11 +8,13 @@ import type { Key } from '@parley/jose'
 import { isEpoch } from './login.ts'
 import { type Claimed, isNonce, readProof, relayUri, signProof, verifyProof } from './proof.ts'
 
+/** The `type` of the JWM that proves a relay. */
 export const s2sType: string = 'urn:parley:kernel:1:s2s'
 
 /** `out` is signed by the relay that dialled, `in` by the one that was dialled. */
 export type S2sDirection = 'out' | 'in'
 
+/** What a relay signs about one connection. */
 export type S2sClaim = {
   /** The acceptor's. */
   readonly nonce: string
@@ -28,6 +30,7 @@ export type S2sClaim = {
 
 type Time = { readonly now: number; readonly lifetimeMs: number }
 
+/** Signs it for the relay at the other end. Times in milliseconds. */
 export function signS2s(claim: S2sClaim, options: Time & { readonly signer: Key }): string {
   const body: JsonObject = {
     nonce: claim.nonce,
