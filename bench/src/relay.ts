@@ -4,6 +4,7 @@
  * another. Loopback only, and only processes that it started itself.
  * @module
  */
+import { spawnSync } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { cpus, tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -21,6 +22,9 @@ const only = process.argv
   ?.slice('--only='.length)
   .split(',')
 const has = (part: string): boolean => only === undefined || only.includes(part)
+
+// The servers have the first core to themselves.
+if (process.platform === 'linux' && cpus().length > 1) spawnSync('taskset', ['-a', '-c', '-p', '1', String(process.pid)])
 
 const folder = mkdtempSync(join(tmpdir(), 'parley bench '))
 let run: Run
