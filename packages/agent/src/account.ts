@@ -21,6 +21,7 @@ export interface Account {
    * afterwards all the same is under a new session key.
    */
   block(from: string, options?: Cancel): Promise<void>
+  /** Hears the address or domain again. */
   unblock(from: string, options?: Cancel): Promise<void>
   /** Addresses and domains that are blocked, as the relay has them. */
   blocked(options?: Cancel): Promise<readonly string[]>

@@ -67,6 +67,7 @@ export type AgentOptions = {
   readonly discloses?: (to: Address, protocol: string) => boolean
 }
 
+/** One device of one account, at work. */
 export interface Agent extends AsyncDisposable, Inbox, Omit<People, 'contact'>, Devices, Account {
   readonly address: Address
   readonly device: DeviceId

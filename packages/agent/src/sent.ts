@@ -23,7 +23,7 @@ export type Sent = {
   readonly id: MessageId
   readonly threadId: string
   /**
-   * Where it stands now; `cause` says why it failed: `expired`, `bounced` with the relay's code, …; `problem` is the code of
+   * Where it stands now; `cause` says why it failed: `expired`, `unsealable`, or the code of a relay; `problem` is the code of
    * a problem report: it arrived, and the other side could not deal with it.
    */
   status(): { readonly state: SentState; readonly cause?: string; readonly problem?: string }
