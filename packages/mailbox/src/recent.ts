@@ -20,6 +20,7 @@ export type RecentItem = {
 export type RecentEnd = { from: number; items: RecentItem[] }
 
 export interface Recent {
+  /** Keeps a stanza behind `from`, which is the newest of its log. */
   push(end: RecentEnd, item: RecentItem): void
   /** Takes out the stanzas up to and including `upTo`. */
   take(end: RecentEnd, upTo: number): readonly RecentItem[]
@@ -53,6 +54,8 @@ export function createRecent(options: { readonly bytesMax: number }): Recent {
 
   return {
     push(end, item) {
+      // It had its position before the log was forgotten here: it is found in the store.
+      if (item.n <= end.from) return
       end.items.push(item)
       order.push({ item, end })
       bytes += item.size
