@@ -209,5 +209,6 @@ function short(id) {
 }
 
 function view({ header, body }) {
-  return `${JSON.stringify(header)} ${body.slice(0, 60)}…`
+  // What kind of frame it is stands first, for whoever reads it here.
+  return `${JSON.stringify({ t: header.t, ...header })} ${body.slice(0, 60)}…`
 }

@@ -142,7 +142,8 @@ export function writeFrame(frame: Frame): Uint8Array {
     const text = `${placeText(place)}${entriesText(entries)},${headerText(header)}}`
     return joinFrame(text, [...entries.map(({ octets }) => octets), body])
   }
-  if (frame.t === 'ack' && frame.bounced === undefined) return writeQuickAck(frame)
+  const quick = frame.t === 'ack' ? writeQuickAck(frame) : undefined
+  if (quick !== undefined) return quick
   if (frame.t === 'bounced') {
     const { place, ...rest } = frame
     return encodeFrame({ ...plain(rest), ...place })

@@ -12,6 +12,7 @@ export type Memo = Map<string, Address>
 /** Addresses remembered for one connection. */
 const memoMax = 16
 
+const plainText = /^[!#-Z^-~]*$/
 const count = '(0|[1-9][0-9]{0,14})'
 const text = '([!#-Z^-~]{1,320})'
 const uuid = '(urn:uuid:[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12})'
@@ -64,10 +65,14 @@ export function readQuickAck(header: string): AckFrame | undefined {
   }
 }
 
-/** An acknowledgement without bounces. */
-export function writeQuickAck({ epoch, after, h, cards }: AckFrame): Uint8Array {
+/** An acknowledgement without bounces, or `undefined` when something in it would need an escape. */
+export function writeQuickAck({ epoch, after, h, cards, bounced }: AckFrame): Uint8Array | undefined {
+  if (bounced !== undefined || !plainText.test(epoch)) return undefined
   let list = ''
-  for (const address in cards) list += `${list === '' ? ',"cards":{' : ','}"${address}":${cards[address]}`
+  for (const address in cards) {
+    if (!plainText.test(address)) return undefined
+    list += `${list === '' ? ',"cards":{' : ','}"${address}":${cards[address]}`
+  }
   if (list !== '') list += '}'
   return joinFrame(`{"t":"ack","epoch":"${epoch}",${after === undefined ? '' : `"after":${after},`}"h":${h}${list}}`, [])
 }
