@@ -3,12 +3,10 @@
  * durable log; retried with backoff. What the other relay does not take is told to the sender's mailbox before it leaves the log.
  * @module
  */
-import { type Connection, isMessagingError, type JsonObject, toAddress } from '@parley/core'
+import { type Connection, isMessagingError, type JsonObject } from '@parley/core'
 import {
   type Bounce,
   createS2sInitiator,
-  type RequestCode,
-  requestCodes,
   type S2sInitiator,
   type S2sInitiatorEvent,
   type S2sInitiatorOutput,
@@ -19,6 +17,7 @@ import type { RelayContext } from './context.ts'
 import type { KeysOfDomains } from './domain-keys.ts'
 import { createLink, type Link } from './link.ts'
 import { createProgress, type Progress } from './progress.ts'
+import { createQuestions } from './questions.ts'
 import type { Answer } from './requests.ts'
 import type { Way } from './routes.ts'
 
@@ -63,7 +62,6 @@ export type PeerParts = {
   track(work: Promise<unknown>): void
 }
 
-type Asked = { readonly what: string; readonly value: JsonObject; answer(answer: Answer): void; id: string | undefined }
 type Live = {
   readonly stream: S2sInitiator
   readonly link: Link
@@ -77,7 +75,7 @@ export function createPeer(context: RelayContext, parts: PeerParts): Peer {
   const { domain, clock, limits, mailbox, random, telemetry } = context
   const { way, keys, dial, onCards, onBounce, track } = parts
   const reader = domainReader(way.domain)
-  const asked: Asked[] = []
+  const questions = createQuestions(context, { onCards })
   let state: 'idle' | 'connecting' | 'live' | 'waiting' | 'closed' = 'idle'
   let live: Live | undefined
   let attempts = 0
@@ -159,12 +157,16 @@ export function createPeer(context: RelayContext, parts: PeerParts): Peer {
       reason = undefined
       unreachedSince = -1
       telemetry.count('relay.peer.ready')
-      for (const each of asked) ask(mine, each)
+      questions.connected((what, value) => {
+        const { id, ...out } = mine.stream.request(what, value)
+        apply(mine, out)
+        return id
+      })
       pump()
     } else if (event.kind === 'acked') {
       acks = acks.then(() => onAcked(mine, event)).catch(() => startOver(mine))
       track(acks)
-    } else if (event.kind === 'response') onResponse(event)
+    } else if (event.kind === 'response') questions.answered(event)
     else if (event.kind === 'fatal') {
       telemetry.count(`relay.peer.ended.${event.by === 'here' ? event.code : 'by-peer'}`)
       reason = event.code
@@ -289,7 +291,7 @@ export function createPeer(context: RelayContext, parts: PeerParts): Peer {
       unreachedSince = undefined
       parts.onUnreachable()
     }
-    for (const each of asked) each.id = undefined
+    questions.lost()
     const step = Math.min(limits.retryMsMax, limits.retryMsMin * 2 ** attempts)
     attempts = Math.min(attempts + 1, 30)
     // Between half and the whole of the step, so that relays that lost one another do not return all at once.
@@ -303,55 +305,16 @@ export function createPeer(context: RelayContext, parts: PeerParts): Peer {
 
   async function resume(): Promise<void> {
     const { count } = await mailbox.stats(reader)
-    if (count > 0 || asked.length > 0) wake()
+    if (count > 0 || questions.count > 0) wake()
   }
 
   function request(what: string, value: JsonObject): Promise<Answer> {
-    if (state === 'closed' || asked.length >= limits.remoteRequestsMax) return Promise.resolve({ ok: false, code: 'unavailable' })
+    if (state === 'closed' || questions.count >= limits.remoteRequestsMax)
+      return Promise.resolve({ ok: false, code: 'unavailable' })
     used = clock.monotonic()
-    return new Promise((done) => {
-      const entry: Asked = {
-        what,
-        value,
-        id: undefined,
-        answer(answer) {
-          const at = asked.indexOf(entry)
-          if (at < 0) return
-          asked.splice(at, 1)
-          cancel()
-          done(answer)
-        },
-      }
-      const cancel = clock.at(clock.monotonic() + limits.requestTimeoutMs, () => entry.answer({ ok: false, code: 'unavailable' }))
-      asked.push(entry)
-      if (live !== undefined && state === 'live') ask(live, entry)
-      else wake()
-    })
-  }
-
-  function ask(mine: Live, entry: Asked): void {
-    // The other end takes so many at once; the next goes when an answer comes.
-    if (asked.filter(({ id }) => id !== undefined).length >= limits.stream.requestsMax) return
-    const { id, ...out } = mine.stream.request(entry.what, entry.value)
-    entry.id = id
-    apply(mine, out)
-  }
-
-  function onResponse(event: Extract<S2sInitiatorEvent, { kind: 'response' }>): void {
-    const entry = asked.find(({ id }) => id === event.id)
-    if (entry === undefined) return
-    if (event.ok) {
-      noteVersion(entry, event.value)
-      entry.answer({ ok: true, value: event.value })
-    } else entry.answer({ ok: false, code: isRequestCode(event.code) ? event.code : 'unavailable' })
-    const next = asked.find(({ id }) => id === undefined)
-    if (live !== undefined && next !== undefined) ask(live, next)
-  }
-
-  function noteVersion({ what, value }: Asked, answer: JsonObject): void {
-    const address = typeof value['address'] === 'string' ? toAddress(value['address']) : undefined
-    if (what === 'cards' && address !== undefined && typeof answer['version'] === 'number')
-      onCards({ [address]: answer['version'] })
+    const answer = questions.ask(what, value)
+    if (state !== 'live') wake()
+    return answer
   }
 
   return {
@@ -364,7 +327,7 @@ export function createPeer(context: RelayContext, parts: PeerParts): Peer {
       }
     },
     get isIdle() {
-      return state === 'idle' && asked.length === 0
+      return state === 'idle' && questions.count === 0
     },
     get isReady() {
       return state === 'live'
@@ -385,7 +348,7 @@ export function createPeer(context: RelayContext, parts: PeerParts): Peer {
     request,
     sweep(now) {
       if (live === undefined) return
-      const isQuiet = live.stream.unacknowledged === 0 && asked.length === 0 && now - used > limits.peerIdleMs
+      const isQuiet = live.stream.unacknowledged === 0 && questions.count === 0 && now - used > limits.peerIdleMs
       if (way.url === undefined && isQuiet) return void apply(live, live.stream.end('idle'))
       const silence = now - Math.min(live.link.heard, live.progress.since(live.stream.unacknowledged))
       if (silence > limits.idleMs) apply(live, live.stream.end('idle'))
@@ -394,12 +357,8 @@ export function createPeer(context: RelayContext, parts: PeerParts): Peer {
     close() {
       state = 'closed'
       cancelRetry()
-      for (const each of [...asked]) each.answer({ ok: false, code: 'unavailable' })
+      questions.close()
       if (live !== undefined) apply(live, live.stream.end('going-away'))
     },
   }
-}
-
-function isRequestCode(code: string): code is RequestCode {
-  return Object.hasOwn(requestCodes, code)
 }
