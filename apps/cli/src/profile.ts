@@ -50,7 +50,10 @@ export async function untilReady(agent: Agent, signal: AbortSignal): Promise<voi
   } catch (error) {
     if (error instanceof AgentError)
       throw new CommandFailed(exitCodes.failed, `the relay refused: ${visible(error.reason ?? '')}`)
-    throw new CommandFailed(exitCodes.queued, `the relay did not answer: ${agent.connection.reason ?? 'no connection'}`)
+    throw new CommandFailed(
+      exitCodes.queued,
+      `the relay has not let this device in: ${visible(agent.connection.reason ?? 'no connection')}`,
+    )
   }
 }
 

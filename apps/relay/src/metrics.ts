@@ -22,7 +22,7 @@ export type Reading = {
   readonly labels?: Readonly<Record<string, string>>
 }
 
-/** Counts whose last part is a label. */
+/** Counts whose names end in a label, which may have parts itself: `relay.limit.mailbox.countMax`. */
 const families = {
   'relay.connection.refused': 'code',
   'relay.device.ended': 'code',
@@ -104,8 +104,8 @@ export function createMetrics(): Metrics {
   for (const name of Object.keys(knownMeasures)) measures.set(name, makeMeasure(name))
 
   function makeCounter(name: string): (by: number) => void {
-    const end = name.lastIndexOf('.')
-    const labelled = family[name.slice(0, end)]?.(name.slice(end + 1))
+    const prefix = Object.keys(families).find((each) => name.startsWith(`${each}.`))
+    const labelled = prefix === undefined ? undefined : family[prefix]?.(name.slice(prefix.length + 1))
     const counter = labelled ?? new Counter({ name: counterName(name), help: known[name] ?? name, registers: [registry] })
     return (by) => counter.inc(by)
   }

@@ -164,6 +164,19 @@ describe('metrics', () => {
     expect([...metrics.keys()].join('\n')).not.toMatch(/alice|bob/)
   })
 
+  it('tell which limit was met, also one of the mailboxes', async () => {
+    const { program, port } = await start({ adminListen: '127.0.0.1:0', limits: { mailbox: { countMax: 1 } } })
+    await program.says((out) => out.includes('metrics'))
+    const bob = await device(`bob@${domain}`, port)
+    bob.close()
+    await bob.ended
+    const alice = await device(`alice@${domain}`, port)
+    for (const text of ['fits', 'does not']) alice.send(`bob@${domain}`, text)
+    await alice.event(({ kind }) => kind === 'bounced')
+    const metrics = await scrape(program.said.out)
+    expect(metrics.get('parley_relay_limit_total{limit="mailbox.countMax"}')).toBe(1)
+  })
+
   it('are all there that the dashboard shows, before anything has happened', async () => {
     const dashboard = JSON.parse(readFileSync(new URL('../deploy/grafana.json', import.meta.url), 'utf8'))
     const expressions: string[] = dashboard.panels.flatMap((panel: { targets?: { expr: string }[] }) =>

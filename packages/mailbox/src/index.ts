@@ -16,4 +16,4 @@ export {
   type MailboxPosition,
   type ReadLimits,
 } from './mailbox.ts'
-export type { Amount, Quota } from './quota.ts'
+export type { Amount, Full, Quota } from './quota.ts'

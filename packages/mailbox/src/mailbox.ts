@@ -8,7 +8,7 @@ import { base64url, type Clock, type Random, type Store, silent, type Telemetry 
 import { MailboxError } from './errors.ts'
 import { type MailboxLimits, mailboxLimits } from './limits.ts'
 import { createLogs, type Log } from './logs.ts'
-import type { Quota } from './quota.ts'
+import type { Full, Quota } from './quota.ts'
 import { createRecent } from './recent.ts'
 import {
   bodyKey,
@@ -37,6 +37,8 @@ export type MailboxOptions = {
   readonly telemetry?: Telemetry
   /** What a reader may hold, where it is not `countMax` and `bytesMax` of the limits for everybody. Asked once for each log in memory. */
   quotaOf?(reader: string): Quota
+  /** A stanza is refused because of this limit of this reader. */
+  readonly onFull?: (reader: string, full: Full) => void
   /** Set at the first start on a restored store: positions of the old epoch mean nothing any more. */
   readonly restored?: boolean
   /**
@@ -125,7 +127,18 @@ export async function createMailbox(options: MailboxOptions): Promise<Mailbox> {
     push: (job) => turns.push(job),
     reserve: ({ reader }) => turns.push({ kind: 'reserve', reader }),
   })
-  const turn = createTurn({ store, random, limits, logs, recent, waiting, clock, telemetry, isThere: options.isThere })
+  const turn = createTurn({
+    store,
+    random,
+    limits,
+    logs,
+    recent,
+    waiting,
+    clock,
+    telemetry,
+    isThere: options.isThere,
+    onFull: options.onFull,
+  })
   const turns: Turns<Job> = createTurns<Job>((jobs) => turn(jobs, turns.again))
   const seen = createSeen(limits.duplicatesMax)
   let closed = false

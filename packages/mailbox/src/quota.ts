@@ -16,16 +16,21 @@ export type Quota = Amount & {
 /** The logs of one owner, all of them in memory. */
 export type Owner = { readonly name: string; readonly logs: Set<Log> }
 
-/** Whether one more stanza of so many octets is too much for the log, or for its owner. */
-export function isTooMuch(log: Log, size: number): boolean {
+/** Whose limit was met, and of what. */
+export type Full = { readonly of: 'reader' | 'owner'; readonly by: 'count' | 'bytes' }
+
+/** The limit that one more stanza of so many octets would go over: the log's, or its owner's. */
+export function fullBy(log: Log, size: number): Full | undefined {
   const { quota, owner } = log
-  if (log.count + log.waiting.length + 1 > quota.countMax || log.bytes + log.waitingBytes + size > quota.bytesMax) return true
-  if (quota.owner === undefined || owner === undefined) return false
+  if (log.count + log.waiting.length + 1 > quota.countMax) return { of: 'reader', by: 'count' }
+  if (log.bytes + log.waitingBytes + size > quota.bytesMax) return { of: 'reader', by: 'bytes' }
+  if (quota.owner === undefined || owner === undefined) return undefined
   let count = 1
   let bytes = size
   for (const each of owner.logs) {
     count += each.count + each.waiting.length
     bytes += each.bytes + each.waitingBytes
   }
-  return count > quota.owner.countMax || bytes > quota.owner.bytesMax
+  if (count > quota.owner.countMax) return { of: 'owner', by: 'count' }
+  return bytes > quota.owner.bytesMax ? { of: 'owner', by: 'bytes' } : undefined
 }

@@ -8,7 +8,7 @@ import { MailboxError } from './errors.ts'
 import type { MailboxLimits } from './limits.ts'
 import type { Log, Logs } from './logs.ts'
 import type { AckOutcome } from './mailbox.ts'
-import { isTooMuch } from './quota.ts'
+import { type Full, fullBy } from './quota.ts'
 import type { Recent } from './recent.ts'
 import {
   bodyKey,
@@ -50,6 +50,7 @@ export type TurnOptions = {
   readonly recent: Recent
   readonly waiting: Waiting
   readonly isThere: ((reader: string) => boolean) | undefined
+  readonly onFull: ((reader: string, full: Full) => void) | undefined
   readonly telemetry: Telemetry
 }
 
@@ -83,7 +84,7 @@ export function createAckJob(reader: string, upTo: number): AckJob {
 }
 
 export function createTurn(options: TurnOptions): (jobs: readonly Job[], again: (jobs: readonly Job[]) => void) => Promise<void> {
-  const { store, random, clock, limits, logs, recent, waiting, isThere, telemetry } = options
+  const { store, random, clock, limits, logs, recent, waiting, isThere, onFull, telemetry } = options
   const marked = new Set<string>()
   // Rises when marks may not have been written.
   let round = 0
@@ -263,7 +264,11 @@ export function createTurn(options: TurnOptions): (jobs: readonly Job[], again: 
       }
     }
     // What a reader was given already had room when it was.
-    const isFull = (place: Place): boolean => !place.isGiven && isTooMuch(place.log as Log, sizeOf(place))
+    const isFull = (place: Place): boolean => {
+      const full = place.isGiven ? undefined : fullBy(place.log as Log, sizeOf(place))
+      if (full !== undefined) onFull?.(place.reader, full)
+      return full !== undefined
+    }
     if (places.length === 0) return
     if (places.some(isFull)) {
       const full = new MailboxError('ERR_MAILBOX_FULL', 'a mailbox has reached its limit', { retryable: true })

@@ -8,7 +8,7 @@ import type { Clock, Telemetry } from '@parley/core'
 import type { MailboxLimits } from './limits.ts'
 import type { Log, Logs } from './logs.ts'
 import type { MailboxContent, MailboxEntry, MailboxItem, MailboxPosition } from './mailbox.ts'
-import { isTooMuch } from './quota.ts'
+import { fullBy } from './quota.ts'
 
 export type Append = {
   readonly content: MailboxContent
@@ -143,7 +143,7 @@ export function createWaiting(options: WaitingOptions): Waiting {
       const log = logs.get(reader)
       if (log === undefined) return false
       const size = content.header.length + content.body.length + entry.length
-      if (isTooMuch(log, size)) return false
+      if (fullBy(log, size) !== undefined) return false
     }
     return true
   }

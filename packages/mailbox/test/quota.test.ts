@@ -58,12 +58,25 @@ describe('the quota of an owner', () => {
   })
 })
 
-it('a reader without an owner has a quota of its own', async () => {
-  const world = createTestWorld({}, { quotaOf: (reader) => ({ countMax: reader === 'domain:y.example' ? 2 : 1, bytesMax: 1e6 }) })
+it('a reader without an owner has a quota of its own, and what it met is told', async () => {
+  const met: unknown[] = []
+  const world = createTestWorld(
+    {},
+    {
+      quotaOf: (reader) => ({ countMax: reader === 'domain:y.example' ? 2 : 1, bytesMax: 1500 }),
+      onFull: (reader, what) => met.push([reader, what]),
+    },
+  )
   const mailbox = await world.open()
   await mailbox.append(to('domain:y.example'), content(world))
   await mailbox.append(to('domain:y.example'), content(world))
   await expect(mailbox.append(to('domain:y.example'), content(world))).rejects.toThrow(full)
+  await expect(mailbox.append(to(one), content(world, 2000))).rejects.toThrow(full)
   await mailbox.append(to(one), content(world))
   await expect(mailbox.append(to(one), content(world))).rejects.toThrow(full)
+  expect(met).toEqual([
+    ['domain:y.example', { of: 'reader', by: 'count' }],
+    [one, { of: 'reader', by: 'bytes' }],
+    [one, { of: 'reader', by: 'count' }],
+  ])
 })

@@ -8,7 +8,7 @@ export type TestWorld = MailboxWorld & { readonly disk: SimDisk; readonly schedu
 /** A simulated disk that outlives the mailboxes on it. */
 export function createTestWorld(
   limits: Partial<MailboxLimits> = {},
-  { seed = 1, give, quotaOf }: { readonly seed?: number } & Pick<MailboxOptions, 'give' | 'quotaOf'> = {},
+  { seed = 1, give, quotaOf, onFull }: { readonly seed?: number } & Pick<MailboxOptions, 'give' | 'quotaOf' | 'onFull'> = {},
 ): TestWorld {
   const random = createSimRandom(seed)
   const schedule = createSchedule({ settle: () => new Promise((done) => setImmediate(done)) })
@@ -27,6 +27,7 @@ export function createTestWorld(
         limits: { countMax, positionBlock: 8, ...limits },
         ...(give === undefined ? {} : { give }),
         ...(quotaOf === undefined ? {} : { quotaOf }),
+        ...(onFull === undefined ? {} : { onFull }),
       }),
     crash: () => disk.crash(),
     now: () => clock.now(),

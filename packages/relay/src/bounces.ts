@@ -15,7 +15,7 @@ import {
   toStanzaId,
   utf8,
 } from '@parley/core'
-import type { Mailbox, Quota } from '@parley/mailbox'
+import type { Full, Mailbox, Quota } from '@parley/mailbox'
 import { type Bounce, unpackHeader } from '@parley/stream'
 import type { RelayLimits } from './limits.ts'
 
@@ -69,6 +69,13 @@ export function quotaOf(reader: string, limits: RelayLimits): Quota {
     bytesMax: limits.accountBytesMax,
   }
   return { countMax: limits.mailbox.countMax, bytesMax: limits.mailbox.bytesMax, owner }
+}
+
+/** The name of the limit of a relay that is behind what a log may hold. */
+export function limitOf(reader: string, { of, by }: Full): string {
+  const what = by === 'count' ? 'CountMax' : 'BytesMax'
+  if (reader.startsWith(domainReader(''))) return `queue${what}`
+  return of === 'owner' ? `account${what}` : `mailbox.${by}Max`
 }
 
 /** The log towards another domain. */

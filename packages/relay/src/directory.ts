@@ -12,6 +12,7 @@ import {
   parseJsonObject,
   type Store,
   type StoreOp,
+  type Telemetry,
   utf8,
 } from '@parley/core'
 import { activeDevices, type ReadCard, readCard, readStatement, successorProblem } from '@parley/identity'
@@ -37,6 +38,7 @@ export type DirectoryOptions = {
   readonly invites: InviteBook
   /** Changes are few and come one after another, so that two cards of one version cannot both follow the head. */
   readonly inTurn: Serial
+  readonly telemetry: Telemetry
   readonly accountsMax: number
   readonly cardsInMemoryMax: number
   readonly devicesPerAccountMax: number
@@ -92,7 +94,7 @@ export type Registration = {
 const countKey = 'relay/accounts'
 
 export function createDirectory(options: DirectoryOptions): Directory {
-  const { store, clock, invites, inTurn, accountsMax, cardsInMemoryMax, devicesPerAccountMax } = options
+  const { store, clock, invites, inTurn, telemetry, accountsMax, cardsInMemoryMax, devicesPerAccountMax } = options
   const heads = new Map<Address, Promise<ReadCard | undefined>>()
   // What those have resolved to.
   const inMemory = new Map<Address, ReadCard>()
@@ -155,6 +157,11 @@ export function createDirectory(options: DirectoryOptions): Directory {
     return value !== undefined && clock.now() - Number(fromUtf8(value)) < options.addressHeldMs
   }
 
+  function hasTooManyDevices(count: number): boolean {
+    if (count > devicesPerAccountMax) telemetry.count('relay.limit.devicesPerAccountMax')
+    return count > devicesPerAccountMax
+  }
+
   async function register({ address, device, card, statement, needsInvite, invite, now }: Registration) {
     const current = await head(address)
     // The answer to an earlier attempt may have been lost.
@@ -167,7 +174,9 @@ export function createDirectory(options: DirectoryOptions): Directory {
     const read = readStatement(statement, { card, now })
     if (!read.ok || read.statement.device !== device) return 'registration-refused' as const
     const count = await accountCount()
-    if (count >= accountsMax || activeDevices(card.card).length > devicesPerAccountMax) return 'registration-refused' as const
+    if (count >= accountsMax) telemetry.count('relay.limit.accountsMax')
+    const isCrowded = hasTooManyDevices(activeDevices(card.card).length)
+    if (count >= accountsMax || isCrowded) return 'registration-refused' as const
     const ops: StoreOp[] = [
       { type: 'put', key: cardKey(address, 1), value: utf8(card.jws) },
       { type: 'put', key: statementKey(address, device), value: utf8(statement) },
@@ -193,7 +202,7 @@ export function createDirectory(options: DirectoryOptions): Directory {
     // Another account key that the card before did not announce does not follow the head either.
     if (problem !== undefined) return { ok: false, code: 'card-chain-broken' }
     const active = new Set(activeDevices(read.card).map(({ id }) => id))
-    if (active.size > devicesPerAccountMax) return { ok: false, code: 'too-many-devices' }
+    if (hasTooManyDevices(active.size)) return { ok: false, code: 'too-many-devices' }
     const removed = activeDevices(current.card).flatMap(({ id }) => (active.has(id) ? [] : [id]))
     const ops: StoreOp[] = [
       { type: 'put', key: cardKey(address, read.card.version), value: utf8(jws) },
@@ -224,7 +233,10 @@ export function createDirectory(options: DirectoryOptions): Directory {
   async function block(address: Address, blocked: string): Promise<boolean> {
     const list = await loadBlocked(address)
     if (!list.includes(blocked)) {
-      if (list.length >= options.blocksPerAccountMax) return false
+      if (list.length >= options.blocksPerAccountMax) {
+        telemetry.count('relay.limit.blocksPerAccountMax')
+        return false
+      }
       await store.batch([{ type: 'put', key: blockKey(address, blocked), value: utf8('') }], { durable: true })
     }
     if (heads.has(address)) blocks.set(address, new Set([...list, blocked]))

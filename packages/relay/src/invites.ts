@@ -12,6 +12,7 @@ import {
   type Random,
   type Store,
   type StoreOp,
+  type Telemetry,
   utf8,
 } from '@parley/core'
 import { sha256 } from '@parley/jose'
@@ -66,11 +67,12 @@ export function createInvites(options: {
   readonly store: Store
   readonly clock: Clock
   readonly random: Random
+  readonly telemetry: Telemetry
   readonly invitesMax: number
   /** What changes accounts and invitations goes through here, so that none is used while it is revoked. */
   readonly inTurn: Serial
 }): InviteBook {
-  const { store, clock, random, invitesMax, inTurn } = options
+  const { store, clock, random, telemetry, invitesMax, inTurn } = options
 
   async function load(id: string): Promise<Invite | undefined> {
     const value = await store.get(prefix + id)
@@ -91,8 +93,10 @@ export function createInvites(options: {
   }
 
   async function create({ lifetimeMs = weekMs, uses = 1 }: NewInvite): Promise<Invite & { readonly token: string }> {
-    if ((await list()).length >= invitesMax)
+    if ((await list()).length >= invitesMax) {
+      telemetry.count('relay.limit.invitesMax')
       throw new RelayError('ERR_RELAY_INVITES_FULL', 'there are too many open invitations; revoke some, or wait for their end')
+    }
     const token = base64url(random.bytes(tokenBytes))
     const created = clock.now()
     const invite: Invite = { id: idOf(token), created, expiry: created + lifetimeMs, uses }

@@ -10,7 +10,7 @@ import { createMailbox } from '@parley/mailbox'
 import { c2sProtocol, s2sProtocol } from '@parley/stream'
 import { type Accounts, createAccounts } from './accounts.ts'
 import { type Blocklist, openBlocklist } from './blocklist.ts'
-import { isDeviceReader, quotaOf } from './bounces.ts'
+import { isDeviceReader, limitOf, quotaOf } from './bounces.ts'
 import type { RelayContext } from './context.ts'
 import type { RegistrationMode } from './device-session.ts'
 import { createDirectory } from './directory.ts'
@@ -112,13 +112,14 @@ export async function createRelay(options: RelayOptions): Promise<Relay> {
     telemetry,
     limits: limits.mailbox,
     quotaOf: (reader) => quotaOf(reader, limits),
+    onFull: (reader, full) => telemetry.count(`relay.limit.${limitOf(reader, full)}`),
     restored: options.restored ?? false,
     give: (reader, item, after) => sessions.reading(reader)?.give(item, after) ?? false,
     isThere: (reader) => !isDeviceReader(reader) || sessions.reading(reader) !== undefined,
   })
   const inTurn = createSerial()
-  const invites = createInvites({ store, clock, random, inTurn, invitesMax: limits.invitesMax })
-  const directory = createDirectory({ store, clock, invites, inTurn, ...limits })
+  const invites = createInvites({ store, clock, random, inTurn, telemetry, invitesMax: limits.invitesMax })
+  const directory = createDirectory({ store, clock, invites, inTurn, telemetry, ...limits })
   const listed = await openBlocklist({ store })
   const gate = createGate({ clock, limits, telemetry })
   const context: RelayContext = {

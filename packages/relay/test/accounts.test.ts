@@ -88,6 +88,7 @@ describe('an invitation', () => {
     await relay.relay.invites.create()
     await expect(relay.relay.invites.create()).rejects.toThrow(expect.objectContaining({ code: 'ERR_RELAY_INVITES_FULL' }))
     expect(() => relay.relay.invites.create({ uses: 0 })).toThrow(RangeError)
+    expect(relay.counts.get('relay.limit.invitesMax')).toBe(1)
   })
 })
 
@@ -168,6 +169,7 @@ describe('an account', () => {
     await device.online({ register: true })
     const next = one.next([...(one.cards[0]?.card.devices ?? []), ...(account.cards[0]?.card.devices ?? [])])
     expect(await device.request('publish-card', { card: next.jws })).toMatchObject({ ok: false, code: 'too-many-devices' })
+    expect(relay.counts.get('relay.limit.devicesPerAccountMax')).toBe(2)
   })
 })
 
@@ -189,6 +191,8 @@ describe('the mailboxes of an account', () => {
     // Two devices: the first stanza is two.
     expect(await outcome(account.address)).toMatchObject({ kind: 'accepted' })
     expect(await outcome(account.address)).toMatchObject({ kind: 'bounced', code: 'mailbox-full', retryable: true })
+    expect(relay.counts.get('relay.limit.accountCountMax')).toBeGreaterThan(0)
+    expect(relay.counts.get('relay.limit.mailbox.countMax')).toBe(undefined)
     const carol = world.device(world.account('carol@a.example'), { relay })
     await carol.online({ register: true })
     expect(await outcome(carol.address)).toMatchObject({ kind: 'accepted' })
@@ -235,13 +239,14 @@ describe('a block', () => {
   })
 
   it('of what is no name, of oneself or of the own domain is refused, and so is one too many', async () => {
-    const { join } = await scene({ limits: { blocksPerAccountMax: 1 } })
+    const { join, relay } = await scene({ limits: { blocksPerAccountMax: 1 } })
     const { device } = await join('alice@a.example')
     for (const from of ['', 'x y', 7, 'alice@a.example', 'a.example'])
       expect(await device.request('block', { from })).toMatchObject({ ok: false, code: 'request-malformed' })
     await device.request('block', { from: 'b.example' })
     expect(await device.request('block', { from: 'b.example' })).toMatchObject({ ok: true })
     expect(await device.request('block', { from: 'c.example' })).toMatchObject({ ok: false, code: 'too-many-blocks' })
+    expect(relay.counts.get('relay.limit.blocksPerAccountMax')).toBe(1)
   })
 
   it('by the operator stops an account for everybody', async () => {

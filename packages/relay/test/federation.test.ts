@@ -170,7 +170,7 @@ describe('two relays', () => {
   })
 
   it('say domain-unknown without a route, and queue-full when too much waits', async () => {
-    const { world, alice } = await scene({ a: { limits: { queueCountMax: 1 } } })
+    const { world, a, alice } = await scene({ a: { limits: { queueCountMax: 1 } } })
     const nowhere = alice.send(parseAddress('x@d.example'), 'x')
     await world.until(() => alice.ended(nowhere) !== undefined)
     expect(alice.ended(nowhere)).toMatchObject({ code: 'domain-unknown' })
@@ -178,6 +178,7 @@ describe('two relays', () => {
     const id = alice.send(parseAddress('x@c.example'), 'x')
     await settled(world, alice)
     expect(alice.ended(id)).toMatchObject({ code: 'queue-full', retryable: true })
+    expect(a.counts.get('relay.limit.queueCountMax')).toBe(1)
   })
 
   it('take a route that comes later, and leave one that goes', async () => {

@@ -143,6 +143,7 @@ describe('a relay between its own accounts', () => {
       { kind: 'bounced', code: 'mailbox-full', retryable: true, to: [bob.address] },
       { kind: 'accepted', to: [carol.address] },
     ])
+    expect(relay.counts.get('relay.limit.mailbox.countMax')).toBeGreaterThan(0)
     await bob.online()
     await world.until(() => bob.texts.length === 2)
     await world.pass(500)
