@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { openLevelStore } from '../src/level/index.ts'
+import { openLevelStore, openReopeningStore } from '../src/level/index.ts'
 
 /** A file system of `size` on the folder; not everybody may mount one. */
 function mount(folder: string, size: string): boolean {
@@ -56,5 +56,31 @@ describe.skipIf(!mayMount)('a store on a disk that is full', () => {
     for (let i = 0; i < taken; i++) expect((await last.get(String(i)))?.length).toBe(value.length)
     expect((await last.get('after'))?.length).toBe(value.length)
     await last.close()
+  })
+
+  it('goes on by itself once there is room, where it is opened so', async () => {
+    const value = new Uint8Array(100_000)
+    const put = (key: string) => [{ type: 'put', key, value }] as const
+    const store = await openReopeningStore(() => openLevelStore(join(folder, 'store')))
+    let taken = 0
+    const fill = async (): Promise<void> => {
+      for (;;) {
+        await store.batch(put(String(taken)), { durable: true })
+        taken++
+      }
+    }
+    await expect(fill()).rejects.toMatchObject({ code: 'ERR_CORE_STORE_FULL', retryable: true })
+    // As long as there is no room it says so, however often it is asked.
+    for (let i = 0; i < 5; i++)
+      await expect(store.batch(put('none'), { durable: true })).rejects.toMatchObject({ retryable: true })
+    execFileSync('mount', ['-o', 'remount,size=30m', folder])
+    await store.batch(put('after'), { durable: true })
+    for (let i = 0; i < taken; i++) expect((await store.get(String(i)))?.length).toBe(value.length)
+    await store.close()
+    await expect(store.get('after')).rejects.toMatchObject({ code: 'ERR_CORE_STORE_CLOSED' })
+    const again = await openLevelStore(join(folder, 'store'))
+    for (const key of [...Array.from({ length: taken }, (_, i) => String(i)), 'after'])
+      expect((await again.get(key))?.length).toBe(value.length)
+    await again.close()
   })
 })

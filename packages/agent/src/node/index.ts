@@ -10,7 +10,7 @@ import { concat, isMessagingError, parseAddress, type Store, type Transport } fr
 import type { Protocol } from '@parley/kernel'
 import { ensurePrivateFolder, readPrivateFile, refuseHeadlessStore, writePrivateFile } from '@parley/platform/files'
 import { requestHttp } from '@parley/platform/http'
-import { openLevelStore } from '@parley/platform/level'
+import { openLevelStore, openReopeningStore } from '@parley/platform/level'
 import { listenWebSocket } from '@parley/platform/server'
 import { systemClock, systemRandom } from '@parley/platform/system'
 import { dialWebSocket } from '@parley/platform/websocket'
@@ -136,7 +136,7 @@ async function openProfile({
   await refuseHeadlessStore(join(home, 'store'))
   let store: Store
   try {
-    store = await openLevelStore(join(home, 'store'))
+    store = await openReopeningStore(() => openLevelStore(join(home, 'store')))
   } catch (error) {
     if (isMessagingError(error) && error.code === 'ERR_CORE_STORE_LOCKED') {
       throw new AgentError('ERR_AGENT_PROFILE_IN_USE', 'another process has this profile open', { cause: error })

@@ -5,6 +5,8 @@
 import { CoreError, type Store, type StoreOp, type StoreRange } from '@parley/core'
 import { Level } from 'level'
 
+export { openReopeningStore } from './reopening.ts'
+
 type Db = Level<string, Uint8Array>
 
 /** What classic-level has and browser-level has not. */
