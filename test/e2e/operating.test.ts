@@ -29,7 +29,7 @@ function lasting(text: string): string {
   return text
     .replace(/urn:uuid:[0-9a-f-]{36}/g, 'URN')
     .replace(/invite=[\w-]{24}/g, 'invite=TOKEN')
-    .replace(/[\w-]{43}/g, 'KEY')
+    .replace(/[\w-]{43}|(?<=recovery key +)[\w-]{8}…/g, 'KEY')
     .replace(/^(id +)[\w-]{16}$/gm, '$1ID')
     .replace(/\d{4}-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d\.\d+Z)?/g, 'TIME')
     .replace(/[\d.]+ (?:[KMG]i)?B\b/g, 'SIZE')
