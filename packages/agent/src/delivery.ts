@@ -13,6 +13,7 @@ import type { Inbound } from './inbound.ts'
 import type { Keyring } from './keyring.ts'
 import type { AgentLimits } from './limits.ts'
 import { createKept, wasAccepted } from './resend.ts'
+import { createResending } from './resending.ts'
 import type { StanzaRow } from './rows.ts'
 import { sealRow } from './seal.ts'
 import type { Self } from './self.ts'
@@ -184,6 +185,7 @@ export function createDelivery(parts: DeliveryParts): Delivery {
     tx.after(() => {
       queue.delete(key)
       keys.delete(id)
+      resending.ended(id)
       noticeDrained()
     })
   }
@@ -209,12 +211,24 @@ export function createDelivery(parts: DeliveryParts): Delivery {
     if (event.n !== undefined) tx.put('position', 'relay', { epoch, n: event.n })
     if (event.retryable && event.n === undefined) {
       // The row stays; the relay had no room for it just now.
-      tx.after(() => offerLater(event.id, event.wait))
+      const key = keys.get(event.id)
+      const to = key === undefined ? undefined : tx.get('stanza', key)?.to
+      noteWhy(tx, event)
+      const ms = event.wait === undefined ? limits.retryMsMax : Math.min(event.wait, limits.relayWaitMsMax)
+      if (to !== undefined) tx.after(() => resending.refused(event.id, to, ms))
       return
     }
     const message = carriedBy(tx, event.id)
     if (message !== undefined) settleSent(tx, message, { state: 'failed', cause: event.code })
     settle(tx, event.id, (key) => tx.del('stanza', key))
+  }
+
+  // It is still queued; whoever asks is told why.
+  const noteWhy = (tx: Tx, { id, code }: C2sEvent & { kind: 'bounced' }): void => {
+    const message = carriedBy(tx, id)
+    const sent = message === undefined ? undefined : tx.get('sent', message)
+    if (message !== undefined && sent?.state === 'queued' && sent.cause !== code)
+      tx.put('sent', message, { ...sent, cause: code })
   }
 
   // The message whose recipient a stanza goes to. One to the own account carries copies: its end says nothing of the message.
@@ -227,16 +241,14 @@ export function createDelivery(parts: DeliveryParts): Delivery {
     return undefined
   }
 
-  const offerLater = (id: StanzaId, wait: number | undefined): void => {
-    const ms = wait === undefined ? limits.retryMsMax : Math.min(wait, limits.relayWaitMsMax)
-    const cancel = clock.at(clock.monotonic() + ms, () => {
-      timers.delete(cancel)
+  const resending = createResending({
+    clock,
+    offer(id) {
       const key = keys.get(id)
       const row = key === undefined ? undefined : state.get('stanza', key)
       if (row !== undefined) parts.offer(toOutgoing(row))
-    })
-    timers.add(cancel)
-  }
+    },
+  })
 
   const received = (events: readonly C2sEvent[], epoch: string): void => {
     let last: number | undefined
@@ -312,6 +324,7 @@ export function createDelivery(parts: DeliveryParts): Delivery {
     // Counted in what a step changes: what many steps of one turn put there is in the queue only after their batch.
     waiting: () => state.size('outbox') + state.size('stanza') - kept.size(),
     *outgoing() {
+      resending.clear()
       for (const key of queue.keys()) {
         const row = state.get('stanza', key)
         if (row !== undefined) yield toOutgoing(row)
@@ -347,6 +360,7 @@ export function createDelivery(parts: DeliveryParts): Delivery {
       closed = true
       if (handled?.n !== undefined) parts.handled(handled.n, handled.epoch)
       for (const cancel of timers) cancel()
+      resending.clear()
       await running
       for (const { fail } of [...waiters]) fail(agentClosed())
     },

@@ -23,8 +23,8 @@ export type Sent = {
   readonly id: MessageId
   readonly threadId: string
   /**
-   * Where it stands now; `cause` says why it failed: `expired`, `unsealable`, or the code of a relay; `problem` is the code of
-   * a problem report: it arrived, and the other side could not deal with it.
+   * Where it stands now; `cause` says why it failed: `expired`, `unsealable`, or the code of a relay; while it is queued, why the relay
+   * did not take it so far. `problem` is the code of a problem report: it arrived, and the other side could not deal with it.
    */
   status(): { readonly state: SentState; readonly cause?: string; readonly problem?: string }
   /** Resolves when relays answer for it; rejects with `ERR_AGENT_SEND_FAILED` when it ends before. */
