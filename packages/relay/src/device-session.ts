@@ -21,30 +21,34 @@ import {
 } from '@parley/stream'
 import { deviceReader, unpackBounce } from './bounces.ts'
 import { deviceName, type RelayContext } from './context.ts'
-import { createLink } from './link.ts'
-import { createProgress } from './progress.ts'
-import { createLinkMeter } from './rate.ts'
+import { createLinks, type Link } from './link.ts'
+import { moved, type Progress, waitingSince } from './progress.ts'
+import { createLinkCharge } from './rate.ts'
 import type { Requests } from './requests.ts'
 import { createLane, type Lane, type Router } from './router.ts'
 import type { LiveSession, Sessions } from './sessions.ts'
 
-export type DeviceSession = {
+/** A connection, as whoever looks after all of them sees it; and what the rest of the relay may ask of it once its device is proved. */
+export type DeviceSession = LiveSession & {
   /** Monotonic time of the last sign of life; with stanzas on their way, of their last acknowledgement. */
-  readonly heard: number
+  heard(): number
   /** Monotonic time since which the oldest stanza on its way to the device is there; `undefined` when none is. */
-  readonly delivering: number | undefined
-  end(code: StreamCode): void
+  delivering(): number | undefined
 }
 
 export type DeviceSessionParts = {
-  readonly connection: Connection
   readonly sessions: Sessions
   readonly router: Router
   readonly requests: Requests
   registration(): RegistrationMode
   /** Keeps the relay open until the work is done. */
   track(work: Promise<unknown>): void
-  onEnd(): void
+  /** The connection of a session from this network address has ended. */
+  onEnd(session: DeviceSession, peer: string): void
+}
+
+export interface DeviceSessions {
+  enter(connection: Connection): DeviceSession
 }
 
 /** Who may open an account: anybody, who has an invitation, or nobody. */
@@ -55,103 +59,105 @@ type Decision =
   | { readonly card: ReadCard; readonly key: Key; readonly account: 'known' | 'registered' }
   | { readonly refused: StreamCode; readonly wait?: number }
 
-export function createDeviceSession(context: RelayContext, parts: DeviceSessionParts): DeviceSession {
+/** What a session is made of. The functions are those of all sessions: most connections do nothing for long, and there are many. */
+type Own = {
+  readonly server: C2sServer
+  readonly lane: Lane
+  readonly progress: Progress
+  proven: Proven | undefined
+  readonly live: DeviceSession & { inc: string }
+  isFlushing: boolean
+  isPumping: boolean
+  isAgain: boolean
+  /** Whether the log may hold what this connection has not carried. */
+  isBehind: boolean
+  ackedBefore: Promise<unknown> | undefined
+  /** Ephemeral stanzas on their way through the relay. */
+  passing: number
+  /** What is on its way to the device, and since when; as many as the window admits. */
+  readonly delivering: { readonly n: number; readonly at: number }[]
+  /** Ends the wait for the login. */
+  cancelTimeout: () => void
+}
+type Session = Link & Own
+
+export function createDeviceSessions(context: RelayContext, parts: DeviceSessionParts): DeviceSessions {
   const { clock, limits, mailbox, directory, gate, telemetry } = context
   const { sessions, router, requests, registration, track, onEnd } = parts
-  const server: C2sServer = createC2sServer({
-    domain: context.domain,
-    signer: context.signer,
-    chain: context.keyChain,
-    random: context.random,
-    limits: limits.stream,
-  })
-  const link = createLink({
+  const links = createLinks<Own>({
     ...context,
-    connection: parts.connection,
     kind: 'device',
-    meter: createLinkMeter(limits, telemetry),
-    onFrame: (frame) => apply(server.receive(frame)),
+    charge: createLinkCharge(() => limits, telemetry),
+    onFrame: (session, frame) => apply(session, session.server.receive(frame)),
     onClose: ended,
-    onDrain: () => pump(),
+    onDrain: pump,
   })
-  const lane: Lane = createLane()
-  const progress = createProgress(clock)
-  let proven: Proven | undefined
-  let live: LiveSession | undefined
-  let isFlushing = false
-  let isPumping = false
-  let isAgain = false
-  // Whether the log may hold what this connection has not carried.
-  let isBehind = true
-  let ackedBefore: Promise<unknown> | undefined
-  let passing = 0
-  // What is on its way to the device, and since when; as many as the window admits.
-  const delivering: { readonly n: number; readonly at: number }[] = []
 
-  function apply(out: C2sServerOutput): void {
-    link.send(out.frames)
-    for (const event of out.events) on(event)
+  function apply(session: Session, out: C2sServerOutput): void {
+    if (out.frames.length > 0) links.send(session, out.frames)
+    for (const event of out.events) on(session, event)
   }
 
-  function on(event: C2sServerEvent): void {
-    if (event.kind === 'stanza') onStanza(event)
-    else if (event.kind === 'acked') onAcked(event.h)
-    else if (event.kind === 'request') run(onRequest(event))
-    else if (event.kind === 'login') run(onLogin(event, clock.monotonic()))
+  function on(session: Session, event: C2sServerEvent): void {
+    if (event.kind === 'stanza') onStanza(session, event)
+    else if (event.kind === 'acked') onAcked(session, event.h)
+    else if (event.kind === 'request') run(session, onRequest(session, event))
+    else if (event.kind === 'login') run(session, onLogin(session, event, clock.monotonic()))
     else {
       telemetry.count(`relay.device.ended.${event.by === 'here' ? event.code : 'by-device'}`)
-      link.close(event.close, event.code)
+      session.connection.close(event.close, event.code)
     }
   }
 
   /** Whatever goes wrong in here ends this connection and nothing else. */
-  function run(work: Promise<void>): void {
-    track(work.catch(failed))
+  function run(session: Session, work: Promise<void>): void {
+    track(work.catch(() => failed(session)))
   }
 
-  function failed(): void {
+  function failed(session: Session): void {
     telemetry.count('relay.device.failed')
-    apply(server.end('internal'))
+    apply(session, session.server.end('internal'))
   }
 
   async function onLogin(
+    session: Session,
     { login, registration: offered }: Extract<C2sServerEvent, { kind: 'login' }>,
     came: number,
   ): Promise<void> {
-    const wait = gate.login(link.peer)
-    if (wait > 0) return void apply(server.end('rate-limited', { wait }))
-    const decision = await decide(login, offered)
+    const wait = gate.login(session.connection.peer)
+    if (wait > 0) return void apply(session, session.server.end('rate-limited', { wait }))
+    const decision = await decide(session, login, offered)
     if ('refused' in decision) {
-      gate.failed(link.peer)
+      gate.failed(session.connection.peer)
       // The same answer at the same time, whether the account exists or not.
       clock.at(came + limits.refusalDelayMs, () =>
-        apply(server.end(decision.refused, decision.wait === undefined ? {} : { wait: decision.wait })),
+        apply(session, session.server.end(decision.refused, decision.wait === undefined ? {} : { wait: decision.wait })),
       )
       return
     }
-    await admit(login, decision)
+    await admit(session, login, decision)
   }
 
-  async function decide(login: Login, offered: Registering | undefined): Promise<Decision> {
+  async function decide(session: Session, login: Login, offered: Registering | undefined): Promise<Decision> {
     const { address, device } = login
-    if (offered !== undefined) return decideRegistration(login, offered)
+    if (offered !== undefined) return decideRegistration(session, login, offered)
     const card = await directory.head(address)
     const found = card === undefined ? undefined : deviceOn(card.card, device)
     if (card === undefined || found === undefined) return { refused: 'login-refused' }
     const key = keyOf(found.device)
-    if (key === undefined || !server.proves(key, clock.now())) return { refused: 'login-refused' }
+    if (key === undefined || !session.server.proves(key, clock.now())) return { refused: 'login-refused' }
     return found.status === 'active' ? { card, key, account: 'known' } : { refused: 'device-removed' }
   }
 
-  async function decideRegistration(login: Login, offered: Registering): Promise<Decision> {
+  async function decideRegistration(session: Session, login: Login, offered: Registering): Promise<Decision> {
     const mode = registration()
     if (mode === 'closed') return { refused: 'registration-closed' }
-    const wait = gate.registration(link.peer)
+    const wait = gate.registration(session.connection.peer)
     if (wait > 0) return { refused: 'rate-limited', wait }
     const read = readCard(offered.card)
     const found = read.ok ? deviceOn(read.card, login.device) : undefined
     const key = found?.status === 'active' ? keyOf(found.device) : undefined
-    if (!read.ok || key === undefined || !server.proves(key, clock.now())) return { refused: 'registration-refused' }
+    if (!read.ok || key === undefined || !session.server.proves(key, clock.now())) return { refused: 'registration-refused' }
     const { address, device } = login
     const outcome = await directory.register({
       address,
@@ -166,166 +172,229 @@ export function createDeviceSession(context: RelayContext, parts: DeviceSessionP
     return { refused: outcome }
   }
 
-  async function admit(login: Login, { key, account }: Exclude<Decision, { refused: StreamCode }>): Promise<void> {
+  async function admit(
+    session: Session,
+    login: Login,
+    { key, account }: Exclude<Decision, { refused: StreamCode }>,
+  ): Promise<void> {
     const { address, device, inc, position: mark } = login
     const reader = deviceReader(address, device)
     const { acked: position } = await mailbox.position(reader)
     if (mark?.epoch === mailbox.epoch && (await mailbox.ack(reader, mark.epoch, mark.n)) === 'beyond') {
-      apply(server.end('ack-beyond'))
+      apply(session, session.server.end('ack-beyond'))
       return
     }
     const { acked: start } = await mailbox.position(reader)
-    if (link.closed || server.state !== 'deciding') return
+    if (session.closed || session.server.state !== 'deciding') return
     const before = sessions.get(address, device)
-    proven = { address, device, reader }
-    link.name = deviceName(address, device)
-    live = { inc, wake, give, pass, end }
-    cancelTimeout()
-    sessions.enter(live, proven)
+    session.proven = { address, device, reader }
+    session.name = deviceName(address, device)
+    session.live.inc = inc
+    cancelTimeout(session)
+    sessions.enter(session.live, session.proven)
     const cloned = before !== undefined && before.inc !== inc
     telemetry.count('relay.device.login')
-    apply(server.admit({ key, account, epoch: mailbox.epoch, position, start, cloned }, clock.now()))
+    apply(session, session.server.admit({ key, account, epoch: mailbox.epoch, position, start, cloned }, clock.now()))
     // A card that removes the device may have come while this was decided, when there was no session to end yet.
     const card = await directory.head(address)
-    if (card === undefined || deviceOn(card.card, device)?.status !== 'active') apply(server.end('device-removed'))
-    pump()
+    if (card === undefined || deviceOn(card.card, device)?.status !== 'active')
+      apply(session, session.server.end('device-removed'))
+    pump(session)
   }
 
-  function onStanza({ n, stanza }: Extract<C2sServerEvent, { kind: 'stanza' }>): void {
+  function onStanza(session: Session, { n, stanza }: Extract<C2sServerEvent, { kind: 'stanza' }>): void {
     telemetry.count('relay.device.stanza')
     const came = clock.monotonic()
     // No window holds ephemeral ones back, so what is too much is dropped.
-    if (n === undefined && passing >= limits.stream.windowStanzas) return
+    if (n === undefined && session.passing >= limits.stream.windowStanzas) return
     const wait = n === undefined ? 0 : gate.stanza(stanza.header.from, sizeOf(stanza))
     const settlement: Settlement | Promise<Settlement> =
       wait === 0
-        ? router.route(stanza, { lane, federate: true, early: true })
+        ? router.route(stanza, { lane: session.lane, federate: true, early: true })
         : { bounced: [{ id: stanza.header.id, code: 'rate-limited', retryable: true, wait }] }
     if (settlement instanceof Promise) {
       if (n === undefined) {
-        passing++
-        run(settlement.then(() => void passing--))
-      } else settlement.then((settled) => settle(n, { settlement: settled, came }), failed)
-    } else if (n !== undefined) settle(n, { settlement, came })
+        session.passing++
+        run(
+          session,
+          settlement.then(() => void session.passing--),
+        )
+      } else
+        settlement.then(
+          (settled) => settle(session, n, { settlement: settled, came }),
+          () => failed(session),
+        )
+    } else if (n !== undefined) settle(session, n, { settlement, came })
   }
 
-  function settle(n: number, { settlement, came }: { readonly settlement: Settlement; readonly came: number }): void {
-    server.settle(n, settlement)
+  function settle(
+    session: Session,
+    n: number,
+    { settlement, came }: { readonly settlement: Settlement; readonly came: number },
+  ): void {
+    session.server.settle(n, settlement)
     telemetry.measure('relay.stanza.accept_ms', clock.monotonic() - came)
-    flushSoon()
+    flushSoon(session)
   }
 
   // Stanzas that became durable in one turn of the mailbox are acknowledged together.
-  function flushSoon(): void {
-    if (isFlushing) return
-    isFlushing = true
+  function flushSoon(session: Session): void {
+    if (session.isFlushing) return
+    session.isFlushing = true
     Promise.resolve().then(() => {
-      isFlushing = false
-      apply(server.flush())
+      session.isFlushing = false
+      apply(session, session.server.flush())
     })
   }
 
-  function onAcked(h: number): void {
+  function onAcked(session: Session, h: number): void {
+    const { proven, delivering } = session
     if (proven === undefined) return
-    progress.moved()
     const now = clock.monotonic()
+    moved(session.progress, now)
     while ((delivering[0]?.n ?? Number.POSITIVE_INFINITY) <= h)
       telemetry.measure('relay.stanza.deliver_ms', now - (delivering.shift()?.at ?? now))
     // Before anything else is sent: what is acknowledged in time is not stored.
     const acked = mailbox.ack(proven.reader, mailbox.epoch, h)
-    if (acked !== ackedBefore) acked.catch(failed)
-    ackedBefore = acked
-    if (isBehind) pump()
+    if (acked !== session.ackedBefore) acked.catch(() => failed(session))
+    session.ackedBefore = acked
+    if (session.isBehind) pump(session)
   }
 
-  async function onRequest({ id, what, value }: Extract<C2sServerEvent, { kind: 'request' }>): Promise<void> {
+  async function onRequest(session: Session, { id, what, value }: Extract<C2sServerEvent, { kind: 'request' }>): Promise<void> {
+    const { proven } = session
     if (proven === undefined) return
     const answer = await requests.answer(what, value, { kind: 'device', ...proven })
-    apply(server.respond(id, answer))
-    if (link.bufferedBytes > 4 * limits.bufferedBytesMax) apply(server.end('overloaded'))
+    apply(session, session.server.respond(id, answer))
+    if (session.connection.bufferedBytes > 4 * limits.bufferedBytesMax) apply(session, session.server.end('overloaded'))
   }
 
-  function pump(): void {
-    if (isPumping) {
-      isAgain = true
+  function pump(session: Session): void {
+    if (session.isPumping) {
+      session.isAgain = true
       return
     }
-    isPumping = true
-    isBehind = true
+    session.isPumping = true
+    session.isBehind = true
     run(
-      drain().finally(() => {
-        isPumping = false
-        if (isAgain) {
-          isAgain = false
-          pump()
+      session,
+      drain(session).finally(() => {
+        session.isPumping = false
+        if (session.isAgain) {
+          session.isAgain = false
+          pump(session)
         }
       }),
     )
   }
 
   /** Sends what stands in the mailbox as far as the window and the connection take it; an acknowledgement or a drain goes on. */
-  async function drain(): Promise<void> {
-    while (proven !== undefined && server.space > 0 && link.bufferedBytes < limits.bufferedBytesMax && !link.closed) {
-      const items = await mailbox.read(proven.reader, server.sent, {
-        countMax: server.space,
+  async function drain(session: Session): Promise<void> {
+    const { proven, server, connection } = session
+    const { sender } = server
+    if (proven === undefined || sender === undefined) return
+    while (
+      server.state === 'ready' &&
+      sender.space > 0 &&
+      connection.bufferedBytes < limits.bufferedBytesMax &&
+      !session.closed
+    ) {
+      const items = await mailbox.read(proven.reader, sender.last, {
+        countMax: sender.space,
         bytesMax: limits.stream.windowBytes,
       })
       if (items.length === 0) {
-        isBehind = isAgain
+        session.isBehind = session.isAgain
         return
       }
       for (const item of items) {
-        if (!server.room(item.entry.length + item.body.length) || link.bufferedBytes >= limits.bufferedBytesMax) return
+        if (!server.room(item.entry.length + item.body.length) || connection.bufferedBytes >= limits.bufferedBytesMax) return
         const bounce = unpackBounce(item.header)
-        delivering.push({ n: item.n, at: clock.monotonic() })
-        apply(bounce === undefined ? server.deliver(item.n, item) : server.deliverBounce(item.n, bounce, clock.now()))
+        session.delivering.push({ n: item.n, at: clock.monotonic() })
+        apply(session, bounce === undefined ? server.deliver(item.n, item) : server.deliverBounce(item.n, bounce, clock.now()))
       }
     }
   }
 
-  function wake(n?: number): void {
-    if (n === undefined || server.sent < n) pump()
+  function wake(session: Session, n?: number): void {
+    if (n === undefined || sentOn(session) < n) pump(session)
   }
 
-  function give(item: MailboxItem, after: number): boolean {
+  function give(session: Session, item: MailboxItem, after: number): boolean {
+    const { server, connection } = session
     // What the log holds goes first.
-    if (isPumping || server.state !== 'ready' || link.closed || server.sent < after) return false
-    if (!server.room(item.entry.length + item.body.length) || link.bufferedBytes >= limits.bufferedBytesMax) return false
-    delivering.push({ n: item.n, at: clock.monotonic() })
-    apply(server.deliver(item.n, item))
+    if (session.isPumping || server.state !== 'ready' || session.closed || sentOn(session) < after) return false
+    if (!server.room(item.entry.length + item.body.length) || connection.bufferedBytes >= limits.bufferedBytesMax) return false
+    session.delivering.push({ n: item.n, at: clock.monotonic() })
+    apply(session, server.deliver(item.n, item))
     return true
   }
 
-  function pass(stored: StoredStanza): void {
-    if (link.bufferedBytes < limits.bufferedBytesMax) apply(server.deliverEphemeral(stored))
+  function pass(session: Session, stored: StoredStanza): void {
+    if (session.connection.bufferedBytes < limits.bufferedBytesMax) apply(session, session.server.deliverEphemeral(stored))
   }
 
-  function end(code: StreamCode): void {
-    apply(server.end(code))
+  function cancelTimeout(session: Session): void {
+    session.cancelTimeout()
+    session.cancelTimeout = nothing
   }
 
-  function ended(): void {
-    cancelTimeout()
-    if (live !== undefined && proven !== undefined) sessions.leave(live, proven)
+  function ended(session: Session): void {
+    const { live, proven } = session
+    cancelTimeout(session)
+    if (proven !== undefined) sessions.leave(live, proven)
     // Nothing more is sent, and what is being decided comes too late.
-    server.end('internal')
-    onEnd()
+    session.server.end('internal')
+    onEnd(live, session.connection.peer)
   }
 
-  const cancelTimeout = clock.at(clock.monotonic() + limits.loginTimeoutMs, () => {
-    if (server.state === 'login') apply(server.end('login-timeout'))
-  })
-  link.start()
-  apply(server.open(clock.now()))
-  return {
-    get heard() {
-      return Math.min(link.heard, progress.since(server.unacknowledged))
-    },
-    get delivering() {
-      return delivering[0]?.at
-    },
-    end,
+  function enter(connection: Connection): DeviceSession {
+    const live: Own['live'] = {
+      inc: '',
+      wake: (n) => wake(session, n),
+      give: (item, after) => give(session, item, after),
+      pass: (stored) => pass(session, stored),
+      end: (code) => apply(session, session.server.end(code)),
+      heard: () => Math.min(session.heard, waitingSince(session.progress, session.server.sender?.count ?? 0, clock.monotonic())),
+      delivering: () => session.delivering[0]?.at,
+    }
+    const session: Session = links.open(connection, {
+      server: createC2sServer({
+        domain: context.domain,
+        signer: context.signer,
+        chain: context.keyChain,
+        random: context.random,
+        limits: limits.stream,
+      }),
+      lane: createLane(),
+      progress: { at: clock.monotonic() },
+      proven: undefined,
+      live,
+      isFlushing: false,
+      isPumping: false,
+      isAgain: false,
+      isBehind: true,
+      ackedBefore: undefined,
+      passing: 0,
+      delivering: [],
+      cancelTimeout: nothing,
+    })
+    session.cancelTimeout = clock.at(clock.monotonic() + limits.loginTimeoutMs, () => {
+      if (session.server.state === 'login') apply(session, session.server.end('login-timeout'))
+    })
+    links.start(session)
+    apply(session, session.server.open(clock.now()))
+    return live
   }
+
+  return { enter }
+}
+
+function nothing(): void {}
+
+/** Positions up to here were sent on this stream, or handled before it. */
+function sentOn({ server }: Session): number {
+  return server.sender?.last ?? 0
 }
 
 function keyOf(device: CardDevice): Key | undefined {

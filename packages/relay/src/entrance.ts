@@ -6,7 +6,7 @@
 import type { Connection, Domain } from '@parley/core'
 import { s2sProtocol, streamCodes, writeFrame } from '@parley/stream'
 import type { RelayContext } from './context.ts'
-import { createDeviceSession, type DeviceSession, type RegistrationMode } from './device-session.ts'
+import { createDeviceSessions, type DeviceSession, type RegistrationMode } from './device-session.ts'
 import type { KeysOfDomains } from './domain-keys.ts'
 import type { Federation } from './federation.ts'
 import { createPeerSession, type PeerSession } from './peer-session.ts'
@@ -46,6 +46,7 @@ export function createEntrance(context: RelayContext, parts: EntranceParts): Ent
   const { federation } = parts
   const open = new Set<DeviceSession | PeerSession>()
   const proven = new Map<Domain, PeerSession>()
+  const devices = createDeviceSessions(context, { ...parts, onEnd: leave })
   let closing = false
   let onAllEnded = (): void => {}
 
@@ -70,21 +71,19 @@ export function createEntrance(context: RelayContext, parts: EntranceParts): Ent
       connection.close(streamCodes[code].close, code)
       return
     }
-    // A connection may end while its session is being made; it leaves after it has entered.
-    const leave = async (ended: () => DeviceSession | PeerSession): Promise<void> => {
-      await Promise.resolve()
-      open.delete(ended())
-      gate.leave(peer)
-      if (open.size === 0) onAllEnded()
-    }
-    if (connection.subprotocol === s2sProtocol) enterPeer(connection, leave)
-    else {
-      const session: DeviceSession = createDeviceSession(context, { ...parts, connection, onEnd: () => leave(() => session) })
-      open.add(session)
-    }
+    if (connection.subprotocol === s2sProtocol) enterPeer(connection)
+    else open.add(devices.enter(connection))
   }
 
-  function enterPeer(connection: Connection, leave: (ended: () => PeerSession) => void): void {
+  // A connection may end while its session is being made; it leaves after it has entered.
+  async function leave(session: DeviceSession | PeerSession, peer: string): Promise<void> {
+    await Promise.resolve()
+    open.delete(session)
+    gate.leave(peer)
+    if (open.size === 0) onAllEnded()
+  }
+
+  function enterPeer(connection: Connection): void {
     const session = createPeerSession(context, {
       ...parts,
       connection,
@@ -98,7 +97,7 @@ export function createEntrance(context: RelayContext, parts: EntranceParts): Ent
       },
       onEnd(mine) {
         if (mine.proven !== undefined && proven.get(mine.proven) === mine) proven.delete(mine.proven)
-        leave(() => mine)
+        leave(mine, connection.peer)
       },
     })
     open.add(session)
@@ -109,9 +108,9 @@ export function createEntrance(context: RelayContext, parts: EntranceParts): Ent
       return open.size
     },
     enter,
-    stuck: (before) => [...open].filter((session) => 'delivering' in session && (session.delivering ?? before) < before).length,
+    stuck: (before) => [...open].filter((session) => 'delivering' in session && (session.delivering() ?? before) < before).length,
     sweep(now) {
-      for (const session of [...open]) if (now - session.heard > limits.idleMs) session.end('idle')
+      for (const session of [...open]) if (now - session.heard() > limits.idleMs) session.end('idle')
     },
     review() {
       for (const [name, session] of proven) if (federation.wayTo(name) === undefined) session.end('domain-unknown')

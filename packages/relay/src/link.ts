@@ -3,6 +3,7 @@
  * @module
  */
 import type { Clock, Connection } from '@parley/core'
+import { createLinkMeter, type LinkMeter } from './rate.ts'
 
 /** Who is at the other end, as far as it is proved. */
 export type WirePeer = { readonly kind: 'device' | 'relay'; readonly name: string }
@@ -10,94 +11,87 @@ export type WirePeer = { readonly kind: 'device' | 'relay'; readonly name: strin
 /** Sees every frame. For development and demonstrations: frames name addresses, and they hold ciphertext. */
 export type OnWire = (direction: 'in' | 'out', frame: Uint8Array, peer: WirePeer) => void
 
-export interface Link {
-  /** The network address of the other end. */
-  readonly peer: string
-  /** Monotonic time of the last frame that came in. */
-  readonly heard: number
-  readonly closed: boolean
-  readonly bufferedBytes: number
+/** A connection and what is known of it: a record without functions of its own, because a relay has one for each connection. */
+export type Link = {
+  readonly connection: Connection
   /** The name under which the observer sees this connection from now on. */
   name: string
-  send(frames: readonly Uint8Array[]): void
-  close(code: number, reason: string): void
+  /** Monotonic time of the last frame that came in. */
+  heard: number
+  closed: boolean
+  /** It is not read until this monotonic time; 0 while it is. */
+  heldUntil: number
+  readonly meter: LinkMeter
 }
 
-export type LinkOptions = {
-  readonly connection: Connection
+/** All connections of one kind; each is kept with what its owner has of it. */
+export interface Links<Own> {
+  open(connection: Connection, own: Own): Link & Own
+  /** Frames come from now on: once everything is there that the handlers need. */
+  start(link: Link & Own): void
+  send(link: Link, frames: readonly Uint8Array[]): void
+}
+
+export type LinksOptions<Own> = {
   readonly kind: WirePeer['kind']
   readonly clock: Clock
   readonly onWire: OnWire | undefined
   /** Counts a frame that came in; answers for how many milliseconds the connection is not to be read. */
-  meter?(bytes: number, now: number): number
-  onFrame(frame: Uint8Array): void
-  onClose(): void
-  onDrain(): void
+  charge?(meter: LinkMeter, bytes: number, now: number): number
+  onFrame(link: Link & Own, frame: Uint8Array): void
+  onClose(link: Link & Own): void
+  onDrain(link: Link & Own): void
 }
 
-/** Call `start` once everything that the handlers need is there. */
-export function createLink(options: LinkOptions): Link & { start(): void } {
-  const { connection, kind, clock, onWire, meter, onFrame, onClose, onDrain } = options
-  let heard = clock.monotonic()
-  let closed = false
-  let heldUntil = 0
+export function createLinks<Own>(options: LinksOptions<Own>): Links<Own> {
+  const { kind, clock, onWire, charge, onFrame, onClose, onDrain } = options
+
   // Frames that were read already still come while the connection is held: they make the same hold longer.
-  function hold(until: number): void {
-    const isHeld = heldUntil > 0
-    heldUntil = Math.max(heldUntil, until)
+  function hold(link: Link, until: number): void {
+    const isHeld = link.heldUntil > 0
+    link.heldUntil = Math.max(link.heldUntil, until)
     if (isHeld) return
-    connection.pause()
-    release()
+    link.connection.pause()
+    release(link)
   }
 
-  function release(): void {
-    clock.at(heldUntil, () => {
-      if (closed) return
-      if (clock.monotonic() < heldUntil) return release()
-      heldUntil = 0
-      connection.resume()
+  function release(link: Link): void {
+    clock.at(link.heldUntil, () => {
+      if (link.closed) return
+      if (clock.monotonic() < link.heldUntil) return release(link)
+      link.heldUntil = 0
+      link.connection.resume()
     })
   }
 
-  const link = {
-    name: '',
-    get peer() {
-      return connection.peer
+  function take(link: Link & Own, frame: Uint8Array): void {
+    link.heard = clock.monotonic()
+    onWire?.('in', frame, { kind, name: link.name })
+    onFrame(link, frame)
+    const wait = charge?.(link.meter, frame.length, link.heard) ?? 0
+    if (wait > 0 && !link.closed) hold(link, link.heard + wait)
+  }
+
+  return {
+    open(connection, own) {
+      const meter = createLinkMeter()
+      return { connection, name: '', heard: clock.monotonic(), closed: false, heldUntil: 0, meter, ...own }
     },
-    get heard() {
-      return heard
+    start(link) {
+      link.connection.start({
+        onFrame: (frame) => take(link, frame),
+        onClose() {
+          link.closed = true
+          onClose(link)
+        },
+        onDrain: () => onDrain(link),
+      })
     },
-    get closed() {
-      return closed
-    },
-    get bufferedBytes() {
-      return connection.bufferedBytes
-    },
-    send(frames: readonly Uint8Array[]) {
+    send({ connection, name }, frames) {
       for (const frame of frames) {
-        onWire?.('out', frame, { kind, name: link.name })
+        onWire?.('out', frame, { kind, name })
         connection.send(frame)
       }
     },
-    close(code: number, reason: string) {
-      connection.close(code, reason)
-    },
-    start() {
-      connection.start({
-        onFrame(frame) {
-          heard = clock.monotonic()
-          onWire?.('in', frame, { kind, name: link.name })
-          onFrame(frame)
-          const wait = meter?.(frame.length, heard) ?? 0
-          if (wait > 0 && !closed) hold(heard + wait)
-        },
-        onClose() {
-          closed = true
-          onClose()
-        },
-        onDrain,
-      })
-    },
   }
-  return link
 }

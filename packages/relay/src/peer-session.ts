@@ -14,14 +14,15 @@ import {
 import type { RelayContext } from './context.ts'
 import type { KeysOfDomains } from './domain-keys.ts'
 import type { RelayLimits } from './limits.ts'
-import { createLink } from './link.ts'
-import { createLinkMeter } from './rate.ts'
+import { createLinks } from './link.ts'
+import { createLinkCharge } from './rate.ts'
 import type { Requests } from './requests.ts'
 import { createLane, type Lane, type Router } from './router.ts'
 import type { Way } from './routes.ts'
 
 export type PeerSession = {
-  readonly heard: number
+  /** Monotonic time of the last frame that came in. */
+  heard(): number
   /** The domain it has proved. */
   readonly proven: Domain | undefined
   end(code: StreamCode): void
@@ -48,12 +49,11 @@ export function createPeerSession(context: RelayContext, parts: PeerSessionParts
     random: context.random,
     limits: limits.stream,
   })
-  const link = createLink({
+  const links = createLinks<object>({
     ...context,
-    connection: parts.connection,
     kind: 'relay',
-    meter: createLinkMeter(peerRates(limits), telemetry),
-    onFrame: (frame) => apply(acceptor.receive(frame)),
+    charge: createLinkCharge(() => peerRates(limits), telemetry),
+    onFrame: (_link, frame) => apply(acceptor.receive(frame)),
     onClose() {
       cancelTimeout()
       acceptor.end('internal')
@@ -61,12 +61,13 @@ export function createPeerSession(context: RelayContext, parts: PeerSessionParts
     },
     onDrain() {},
   })
+  const link = links.open(parts.connection, {})
   const lane: Lane = createLane()
   let proven: Domain | undefined
   let isFlushing = false
 
   function apply(out: S2sAcceptorOutput): void {
-    link.send(out.frames)
+    links.send(link, out.frames)
     for (const event of out.events) on(event)
   }
 
@@ -76,7 +77,7 @@ export function createPeerSession(context: RelayContext, parts: PeerSessionParts
     else if (event.kind === 'claimed') run(onClaimed(event))
     else {
       telemetry.count(`relay.peer_session.ended.${event.by === 'here' ? event.code : 'by-peer'}`)
-      link.close(event.close, event.code)
+      link.connection.close(event.close, event.code)
     }
   }
 
@@ -126,28 +127,26 @@ export function createPeerSession(context: RelayContext, parts: PeerSessionParts
 
   async function onRequest({ id, what, value }: Extract<S2sAcceptorEvent, { kind: 'request' }>): Promise<void> {
     apply(acceptor.respond(id, await requests.answer(what, value, { kind: 'relay' })))
-    if (link.bufferedBytes > 4 * limits.bufferedBytesMax) apply(acceptor.end('overloaded'))
+    if (link.connection.bufferedBytes > 4 * limits.bufferedBytesMax) apply(acceptor.end('overloaded'))
   }
 
   const cancelTimeout = clock.at(clock.monotonic() + limits.loginTimeoutMs + limits.dialTimeoutMs, () => {
     if (acceptor.state !== 'ready') apply(acceptor.end('login-timeout'))
   })
   const session: PeerSession = {
-    get heard() {
-      return link.heard
-    },
+    heard: () => link.heard,
     get proven() {
       return proven
     },
     end: (code) => apply(acceptor.end(code)),
   }
-  link.start()
+  links.start(link)
   apply(acceptor.open(clock.now()))
   return session
 }
 
 /** A whole domain speaks on one connection: it may be some seconds ahead. */
-function peerRates({ peerFramesPerSecond, peerBytesPerSecond }: RelayLimits): Parameters<typeof createLinkMeter>[0] {
+function peerRates({ peerFramesPerSecond, peerBytesPerSecond }: RelayLimits): ReturnType<Parameters<typeof createLinkCharge>[0]> {
   return {
     framesPerSecond: peerFramesPerSecond,
     framesBurst: 5 * peerFramesPerSecond,

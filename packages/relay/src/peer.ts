@@ -15,8 +15,8 @@ import {
 import { deviceReader, domainReader, type Origin, originOf, storeBounce } from './bounces.ts'
 import type { RelayContext } from './context.ts'
 import type { KeysOfDomains } from './domain-keys.ts'
-import { createLink, type Link } from './link.ts'
-import { createProgress, type Progress } from './progress.ts'
+import { createLinks, type Link } from './link.ts'
+import { moved, type Progress, waitingSince } from './progress.ts'
 import { createQuestions } from './questions.ts'
 import type { Answer } from './requests.ts'
 import type { Way } from './routes.ts'
@@ -62,9 +62,9 @@ export type PeerParts = {
   track(work: Promise<unknown>): void
 }
 
-type Live = {
+type Live = Link & Own
+type Own = {
   readonly stream: S2sInitiator
-  readonly link: Link
   readonly progress: Progress
   readonly sent: { readonly n: number; readonly header: Uint8Array }[]
   /** What is acknowledged from now on is sent again. */
@@ -76,6 +76,13 @@ export function createPeer(context: RelayContext, parts: PeerParts): Peer {
   const { way, keys, dial, onCards, onBounce, track } = parts
   const reader = domainReader(way.domain)
   const questions = createQuestions(context, { onCards })
+  const links = createLinks<Own>({
+    ...context,
+    kind: 'relay',
+    onFrame: (mine, frame) => apply(mine, mine.stream.receive(frame)),
+    onClose: lost,
+    onDrain: pump,
+  })
   let state: 'idle' | 'connecting' | 'live' | 'waiting' | 'closed' = 'idle'
   let live: Live | undefined
   let attempts = 0
@@ -132,22 +139,14 @@ export function createPeer(context: RelayContext, parts: PeerParts): Peer {
       random,
       limits: limits.stream,
     })
-    const link = createLink({
-      ...context,
-      connection,
-      kind: 'relay',
-      onFrame: (frame) => apply(mine, stream.receive(frame)),
-      onClose: () => lost(mine),
-      onDrain: () => pump(),
-    })
-    link.name = way.domain
-    const mine: Live = { stream, link, progress: createProgress(clock), sent: [], isOver: false }
+    const mine = links.open(connection, { stream, progress: { at: clock.monotonic() }, sent: [], isOver: false })
+    mine.name = way.domain
     live = mine
-    link.start()
+    links.start(mine)
   }
 
   function apply(mine: Live, out: S2sInitiatorOutput): void {
-    mine.link.send(out.frames)
+    links.send(mine, out.frames)
     for (const event of out.events) on(mine, event)
   }
 
@@ -172,14 +171,14 @@ export function createPeer(context: RelayContext, parts: PeerParts): Peer {
       reason = event.code
       // The other relay may have new keys.
       if (event.code === 'proof-refused') track(keys.find(way, { fresh: true }))
-      mine.link.close(event.close, event.code)
+      mine.connection.close(event.close, event.code)
     }
   }
 
   async function onAcked(mine: Live, { h, cards, bounced }: Extract<S2sInitiatorEvent, { kind: 'acked' }>): Promise<void> {
     // What comes behind a refused stanza is sent again with it.
     if (mine.isOver) return
-    mine.progress.moved()
+    moved(mine.progress, clock.monotonic())
     onCards(cards)
     const again = refusedNow(mine, bounced)
     for (const bounce of bounced) {
@@ -262,14 +261,15 @@ export function createPeer(context: RelayContext, parts: PeerParts): Peer {
   async function drain(): Promise<void> {
     for (;;) {
       const mine = live
-      if (mine === undefined || mine.stream.space === 0 || mine.link.bufferedBytes >= limits.bufferedBytesMax) return
+      if (mine === undefined || mine.stream.space === 0 || mine.connection.bufferedBytes >= limits.bufferedBytesMax) return
       const items = await mailbox.read(reader, mine.stream.sent, {
         countMax: mine.stream.space,
         bytesMax: limits.stream.windowBytes,
       })
       if (items.length === 0 || mine !== live) return
       for (const item of items) {
-        if (!mine.stream.room(item.entry.length + item.body.length) || mine.link.bufferedBytes >= limits.bufferedBytesMax) return
+        if (!mine.stream.room(item.entry.length + item.body.length) || mine.connection.bufferedBytes >= limits.bufferedBytesMax)
+          return
         mine.sent.push({ n: item.n, header: item.header })
         apply(mine, mine.stream.deliver(item.n, item))
       }
@@ -342,7 +342,7 @@ export function createPeer(context: RelayContext, parts: PeerParts): Peer {
     },
     pass(stored) {
       used = clock.monotonic()
-      if (live !== undefined && state === 'live' && live.link.bufferedBytes < limits.bufferedBytesMax)
+      if (live !== undefined && state === 'live' && live.connection.bufferedBytes < limits.bufferedBytesMax)
         apply(live, live.stream.deliverEphemeral(stored))
     },
     request,
@@ -350,7 +350,7 @@ export function createPeer(context: RelayContext, parts: PeerParts): Peer {
       if (live === undefined) return
       const isQuiet = live.stream.unacknowledged === 0 && questions.count === 0 && now - used > limits.peerIdleMs
       if (way.url === undefined && isQuiet) return void apply(live, live.stream.end('idle'))
-      const silence = now - Math.min(live.link.heard, live.progress.since(live.stream.unacknowledged))
+      const silence = now - Math.min(live.heard, waitingSince(live.progress, live.stream.unacknowledged, now))
       if (silence > limits.idleMs) apply(live, live.stream.end('idle'))
       else if (silence > limits.idleMs / 3) apply(live, live.stream.ping())
     },

@@ -3,24 +3,17 @@
  * with nothing behind it that would show the gap; such a stream is given up, and resumed on the next connection.
  * @module
  */
-import type { Clock } from '@parley/core'
 
-export interface Progress {
-  /** Something was acknowledged. */
-  moved(): void
-  /** Since when the same stanzas have been waiting (monotonic time); now, when none are. */
-  since(unacknowledged: number): number
+/** The monotonic time since which the same stanzas have been waiting. */
+export type Progress = { at: number }
+
+/** Something was acknowledged. */
+export function moved(progress: Progress, now: number): void {
+  progress.at = now
 }
 
-export function createProgress(clock: Clock): Progress {
-  let at = clock.monotonic()
-  return {
-    moved() {
-      at = clock.monotonic()
-    },
-    since(unacknowledged) {
-      if (unacknowledged === 0) at = clock.monotonic()
-      return at
-    },
-  }
+/** Since when the same stanzas have been waiting; now, when none are. */
+export function waitingSince(progress: Progress, unacknowledged: number, now: number): number {
+  if (unacknowledged === 0) progress.at = now
+  return progress.at
 }

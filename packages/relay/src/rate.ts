@@ -33,23 +33,27 @@ function waitFor(meter: Meter, units: number, { rate, now }: At): number {
   return wait > 0 ? Math.ceil(wait) : 0
 }
 
-/** Counts the frames and octets of one connection; answers for how many milliseconds it is now to be read no further. */
-export function createLinkMeter(
-  limits: {
+/** What one connection has taken. */
+export type LinkMeter = { readonly frames: Meter; readonly octets: Meter }
+
+export function createLinkMeter(): LinkMeter {
+  return { frames: createMeter(), octets: createMeter() }
+}
+
+/** Counts the frames and octets of connections; answers for how many milliseconds one is now to be read no further. */
+export function createLinkCharge(
+  limits: () => {
     readonly framesPerSecond: number
     readonly framesBurst: number
     readonly bytesPerSecond: number
     readonly bytesBurst: number
   },
   telemetry: Telemetry,
-): (bytes: number, now: number) => number {
-  const frames = createMeter()
-  const octets = createMeter()
-  const frameRate = { perSecond: limits.framesPerSecond, burst: limits.framesBurst }
-  const byteRate = { perSecond: limits.bytesPerSecond, burst: limits.bytesBurst }
-  return (bytes, now) => {
-    const forFrames = charge(frames, 1, { rate: frameRate, now })
-    const forBytes = charge(octets, bytes, { rate: byteRate, now })
+): (meter: LinkMeter, bytes: number, now: number) => number {
+  return (meter, bytes, now) => {
+    const { framesPerSecond, framesBurst, bytesPerSecond, bytesBurst } = limits()
+    const forFrames = charge(meter.frames, 1, { rate: { perSecond: framesPerSecond, burst: framesBurst }, now })
+    const forBytes = charge(meter.octets, bytes, { rate: { perSecond: bytesPerSecond, burst: bytesBurst }, now })
     if (forFrames > 0) telemetry.count('relay.limit.framesPerSecond')
     if (forBytes > 0) telemetry.count('relay.limit.bytesPerSecond')
     return Math.max(forFrames, forBytes)

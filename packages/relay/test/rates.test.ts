@@ -1,6 +1,6 @@
 import { mailboxLimits } from '@parley/mailbox'
 import { describe, expect, it } from 'vitest'
-import { createLinkMeter, createMeters } from '../src/rate.ts'
+import { createLinkCharge, createLinkMeter, createMeters } from '../src/rate.ts'
 import { createWorld, type RelayTestOptions } from './network.ts'
 
 const silent = { event() {}, count() {}, measure() {} }
@@ -35,9 +35,12 @@ describe('a rate', () => {
   })
 
   it('holds a connection back by what it is ahead of its rate and burst', () => {
-    const meter = createLinkMeter({ framesPerSecond: 10, framesBurst: 2, bytesPerSecond: 1000, bytesBurst: 1000 }, silent)
-    expect([meter(1, 0), meter(1, 0), meter(1, 0)]).toEqual([0, 0, 100])
-    expect(meter(2000, 10_000)).toBe(1000)
+    const rates = { framesPerSecond: 10, framesBurst: 2, bytesPerSecond: 1000, bytesBurst: 1000 }
+    const charge = createLinkCharge(() => rates, silent)
+    const meter = createLinkMeter()
+    expect([charge(meter, 1, 0), charge(meter, 1, 0), charge(meter, 1, 0)]).toEqual([0, 0, 100])
+    expect(charge(meter, 2000, 10_000)).toBe(1000)
+    expect(charge(createLinkMeter(), 1, 10_000)).toBe(0)
   })
 })
 

@@ -15,7 +15,7 @@ import {
 } from '@parley/core'
 import { type Jwk, type Key, thumbprint } from '@parley/jose'
 import { verifyBounce } from './bounce.ts'
-import { createEndpoint, type FatalEvent, type Output } from './endpoint.ts'
+import { createEndpoint, type FatalEvent, fatal, type Output, output, put, readNext, tell } from './endpoint.ts'
 import type { CardVersions, Frame, StanzaClass, StanzaEntry, StanzaFrame } from './frame.ts'
 import { type StreamLimits, streamLimits } from './limits.ts'
 import { type MailboxMark, readWelcome, signLogin, type Welcome } from './login.ts'
@@ -132,28 +132,27 @@ export function createC2sClient(options: C2sClientOptions): C2sClient {
   let numbered = 0
   let requests = 0
   const endpoint = createEndpoint<C2sEvent, C2sClient['state'], 'relay'>({ state: 'challenge', other: 'relay' })
-  const { put, tell, fatal, output } = endpoint
 
   function onChallenge(frame: Frame & { t: 'challenge' }): undefined {
     // The domain that was dialled is that of the own address; another relay's challenge is not signed.
-    if (frame.domain !== domain) return fatal('domain-unknown')
+    if (frame.domain !== domain) return fatal(endpoint, 'domain-unknown')
     nonce = frame.nonce
     endpoint.state = 'welcome'
     const login = { nonce, ownNonce, domain, address, device, inc, position }
     // The relay's own time goes in: it is what the relay compares, and the device's clock may be wrong.
     const jws = signLogin(login, { signer, now: frame.time, lifetimeMs: limits.proofLifetimeMs })
-    put(options.register === undefined ? { t: 'login', jws } : { t: 'register', jws, ...options.register })
+    put(endpoint, options.register === undefined ? { t: 'login', jws } : { t: 'register', jws, ...options.register })
   }
 
   function onWelcome(frame: Frame & { t: 'welcome' }, now: number): undefined {
     const key = readRelayKey(frame.key)
-    if (key?.publicJwk === undefined) return fatal('proof-refused')
+    if (key?.publicJwk === undefined) return fatal(endpoint, 'proof-refused')
     const found = thumbprint(key.publicJwk)
     const { relayKey: pinned } = options
     if (pinned !== undefined && found !== pinned && !followsTo(frame.chain ?? [], { domain, from: pinned, to: found }))
-      return fatal('relay-key-changed')
+      return fatal(endpoint, 'relay-key-changed')
     const welcome = readWelcome(frame.jws, { nonce, ownNonce, address, key, now, lifetimeMs: limits.proofLifetimeMs })
-    if (welcome === undefined) return fatal('proof-refused')
+    if (welcome === undefined) return fatal(endpoint, 'proof-refused')
     relayKey = key
     offset = welcome.time - now
     endpoint.state = 'ready'
@@ -162,7 +161,7 @@ export function createC2sClient(options: C2sClientOptions): C2sClient {
     // Numbers of this direction belong to this connection: its own nonce is their epoch.
     sender = createSender({ epoch: ownNonce, start: 0, windowStanzas, windowBytes })
     receiver = createReceiver({ epoch: welcome.epoch, start: welcome.start })
-    tell({ kind: 'ready', welcome, relayKey: found, relayJwk: key.publicJwk })
+    tell(endpoint, { kind: 'ready', welcome, relayKey: found, relayJwk: key.publicJwk })
     pump()
   }
 
@@ -176,55 +175,55 @@ export function createC2sClient(options: C2sClientOptions): C2sClient {
       const { entries, body, ...rest } = next
       const header = { ...rest, from: address, device }
       if (next.class === 'ephemeral') {
-        put({ t: 'stanza', place: sender.pass(), header, entries, body })
+        put(endpoint, { t: 'stanza', place: sender.pass(), header, entries, body })
         continue
       }
       numbered++
       const place = sender.add(numbered, bytes)
       sent.push({ n: numbered, id: next.id, to: next.to })
-      put({ t: 'stanza', place, header, entries, body })
+      put(endpoint, { t: 'stanza', place, header, entries, body })
     }
   }
 
   function onStanza({ place, header, entries, body }: StanzaFrame): undefined {
     assert(receiver !== undefined, 'a receiver exists once the stream is ready')
     const taken = receiver.take(place, 0)
-    if (taken === 'gap') return fatal('stanza-gap')
+    if (taken === 'gap') return fatal(endpoint, 'stanza-gap')
     if (taken === 'again') return
     const entry = (entries.find((item) => item.device === device) ?? entries.find((item) => item.device === '*'))?.octets
-    tell({ kind: 'stanza', stanza: { n: place.n, ...header, entry: entry ?? new Uint8Array(0), body } })
+    tell(endpoint, { kind: 'stanza', stanza: { n: place.n, ...header, entry: entry ?? new Uint8Array(0), body } })
   }
 
   function onBounced(frame: Frame & { t: 'bounced' }, now: number): undefined {
     assert(receiver !== undefined && relayKey !== undefined, 'a receiver exists once the stream is ready')
     const { place, id, to, code, retryable, jws } = frame
     const taken = receiver.take(place, 0)
-    if (taken === 'gap') return fatal('stanza-gap')
+    if (taken === 'gap') return fatal(endpoint, 'stanza-gap')
     if (taken === 'again') return
-    if (!verifyBounce(frame, { key: relayKey, address, now: now + offset })) return fatal('proof-refused')
-    tell({ kind: 'bounced', id, to, code, retryable, n: place.n, jws })
+    if (!verifyBounce(frame, { key: relayKey, address, now: now + offset })) return fatal(endpoint, 'proof-refused')
+    tell(endpoint, { kind: 'bounced', id, to, code, retryable, n: place.n, jws })
   }
 
   function onAck(frame: Frame & { t: 'ack' }): undefined {
     assert(sender !== undefined, 'a sender exists once the stream is ready')
     const wasWritable = isWritable()
     const result = sender.ack(frame)
-    if (result.outcome === 'fatal') return fatal(result.code)
+    if (result.outcome === 'fatal') return fatal(endpoint, result.code)
     if (result.outcome === 'ignored') return
     while ((sent[0]?.n ?? Number.POSITIVE_INFINITY) <= result.h) {
       const stanza = sent.shift()
       if (stanza !== undefined) settle(stanza, frame)
     }
-    tell({ kind: 'acked', h: result.h })
+    tell(endpoint, { kind: 'acked', h: result.h })
     pump()
-    if (!wasWritable && isWritable()) tell({ kind: 'writable' })
+    if (!wasWritable && isWritable()) tell(endpoint, { kind: 'writable' })
   }
 
   function settle({ id, to }: Sent, frame: Frame & { t: 'ack' }): undefined {
     const bounces = (frame.bounced ?? []).filter((bounce) => bounce.id === id)
     for (const { to: some, code, retryable, wait } of bounces) {
       const more = wait === undefined ? {} : { wait }
-      tell({ kind: 'bounced', id, to: some, code, retryable, ...more, n: undefined, jws: undefined })
+      tell(endpoint, { kind: 'bounced', id, to: some, code, retryable, ...more, n: undefined, jws: undefined })
     }
     if (bounces.some((bounce) => bounce.to === undefined)) return
     const accepted = to.filter((one) => !bounces.some((bounce) => bounce.to?.includes(one)))
@@ -232,7 +231,7 @@ export function createC2sClient(options: C2sClientOptions): C2sClient {
     const cards = Object.fromEntries(
       accepted.flatMap((one) => (frame.cards?.[one] === undefined ? [] : [[one, frame.cards[one]]])),
     )
-    tell({ kind: 'accepted', id, to: accepted, cards })
+    tell(endpoint, { kind: 'accepted', id, to: accepted, cards })
   }
 
   function isWritable(): boolean {
@@ -245,10 +244,10 @@ export function createC2sClient(options: C2sClientOptions): C2sClient {
     else if (frame.t === 'bounced') onBounced(frame, now)
     else if (frame.t === 'response') {
       const { t: _, ...response } = frame
-      tell({ kind: 'response', ...response })
-    } else if (frame.t === 'ping') put({ t: 'pong' })
-    else if (frame.t === 'pong') tell({ kind: 'pong' })
-    else fatal('frame-unexpected')
+      tell(endpoint, { kind: 'response', ...response })
+    } else if (frame.t === 'ping') put(endpoint, { t: 'pong' })
+    else if (frame.t === 'pong') tell(endpoint, { kind: 'pong' })
+    else fatal(endpoint, 'frame-unexpected')
   }
 
   return {
@@ -262,39 +261,39 @@ export function createC2sClient(options: C2sClientOptions): C2sClient {
       return [...sent.map(({ id }) => id), ...waiting.map(({ id }) => id)]
     },
     receive(bytes, now) {
-      if (endpoint.state === 'ended') return output()
-      const frame = endpoint.read(bytes, limits)
-      if (frame === undefined) return output()
+      if (endpoint.state === 'ended') return output(endpoint)
+      const frame = readNext(endpoint, bytes, limits)
+      if (frame === undefined) return output(endpoint)
       if (endpoint.state === 'ready') onReady(frame, now)
       else if (endpoint.state === 'challenge' && frame.t === 'challenge') onChallenge(frame)
       else if (endpoint.state === 'welcome' && frame.t === 'welcome') onWelcome(frame, now)
-      else fatal('frame-unexpected')
-      return output()
+      else fatal(endpoint, 'frame-unexpected')
+      return output(endpoint)
     },
     send(stanza) {
       if (endpoint.state !== 'ended') {
         waiting.push(stanza)
         pump()
       }
-      return output()
+      return output(endpoint)
     },
     handled(n) {
       if (endpoint.state === 'ready' && receiver !== undefined) {
         receiver.settleUpTo(n)
         const ack = receiver.flush()
-        if (ack !== undefined) put({ t: 'ack', epoch: ack.epoch, h: ack.h })
+        if (ack !== undefined) put(endpoint, { t: 'ack', epoch: ack.epoch, h: ack.h })
       }
-      return output()
+      return output(endpoint)
     },
     request(what, value) {
       requests++
       const id = String(requests)
-      if (endpoint.state === 'ready') put({ t: 'request', id, what, value })
-      return { id, ...output() }
+      if (endpoint.state === 'ready') put(endpoint, { t: 'request', id, what, value })
+      return { id, ...output(endpoint) }
     },
     ping() {
-      if (endpoint.state === 'ready') put({ t: 'ping' })
-      return output()
+      if (endpoint.state === 'ready') put(endpoint, { t: 'ping' })
+      return output(endpoint)
     },
   }
 }

@@ -7,7 +7,18 @@ import { assert, type Domain, type JsonObject, type Random } from '@parley/core'
 import type { Key } from '@parley/jose'
 import { signBounce } from './bounce.ts'
 import { type RequestCode, requestCodes, type StreamCode } from './codes.ts'
-import { createEndpoint, type FatalEvent, type Output } from './endpoint.ts'
+import {
+  createEndpoint,
+  type Endpoint,
+  type FatalEvent,
+  fatal,
+  type Output,
+  output,
+  put,
+  readNext,
+  tell,
+  write,
+} from './endpoint.ts'
 import type { Bounce, Frame, StanzaFrame } from './frame.ts'
 import { type StreamLimits, streamLimits } from './limits.ts'
 import { type Login, readLogin, signWelcome, verifyLogin, type Welcome } from './login.ts'
@@ -24,7 +35,7 @@ export type C2sServerOptions = {
   /** How the relay's earlier keys led to this one, for devices that pinned one of those. */
   readonly chain?: readonly Succession[]
   readonly random: Random
-  readonly limits?: Partial<StreamLimits>
+  readonly limits?: StreamLimits
 }
 
 /** What a device opens its account with. */
@@ -60,8 +71,8 @@ export type Admission = {
 
 export interface C2sServer {
   readonly state: 'login' | 'deciding' | 'ready' | 'ended'
-  /** Positions up to here were sent on this stream, or handled before it. */
-  readonly sent: number
+  /** What is on its way to the device, once it is let in. */
+  readonly sender: Pick<Sender, 'last' | 'count' | 'space'> | undefined
   open(now: number): C2sServerOutput
   receive(frame: Uint8Array): C2sServerOutput
   /** Whether the login that waits was signed with this key, for this relay and socket. Signature work happens here. */
@@ -75,10 +86,6 @@ export interface C2sServer {
   flush(): C2sServerOutput
   /** Whether the device's window takes another stanza of this size. */
   room(bytes: number): boolean
-  /** Stanzas that the window may still take. */
-  readonly space: number
-  /** Stanzas sent and not acknowledged. */
-  readonly unacknowledged: number
   /** Sends what stands at position `n` of the mailbox. */
   deliver(n: number, stored: StoredStanza): C2sServerOutput
   /** Sends a bounce that stands at position `n` of the mailbox. */
@@ -90,147 +97,161 @@ export interface C2sServer {
   ): C2sServerOutput
 }
 
+/** What a server keeps beside its functions. */
+type State = Endpoint<C2sServerEvent, C2sServer['state'], 'device'> & {
+  readonly options: C2sServerOptions
+  readonly limits: StreamLimits
+  readonly nonce: string
+  waiting: { readonly login: Login; readonly claimed: Claimed } | undefined
+  /** What is left of the login once it is decided: most connections do nothing for long. */
+  proven: Pick<Login, 'address' | 'device'> | undefined
+  sender: Sender | undefined
+  receiver: Receiver | undefined
+  requests: Set<string> | undefined
+}
+
+function onLogin(server: State, frame: Frame): undefined {
+  if (frame.t !== 'login' && frame.t !== 'register') return fatal(server, 'frame-unexpected')
+  const read = readLogin(frame.jws)
+  if (read === undefined) return fatal(server, 'frame-malformed')
+  // Said before the account is looked up, so it tells nothing about it: the nonce is of another socket.
+  if (read.login.nonce !== server.nonce) return fatal(server, 'login-stale')
+  const { domain } = server.options
+  const isOurs = read.login.domain === domain && read.login.address.endsWith(`@${domain}`)
+  if (!isOurs) return fatal(server, 'domain-unknown')
+  server.state = 'deciding'
+  server.waiting = read
+  const registration =
+    frame.t === 'register'
+      ? { card: frame.card, statement: frame.statement, ...(frame.invite === undefined ? {} : { invite: frame.invite }) }
+      : undefined
+  tell(server, { kind: 'login', login: read.login, registration })
+}
+
+function onStanza(server: State, stanza: StanzaFrame): undefined {
+  const { receiver, proven, limits } = server
+  assert(receiver !== undefined && proven !== undefined, 'a receiver exists once the stream is ready')
+  const taken = receiver.take(stanza.place, sizeOf(stanza))
+  if (taken === 'gap') return fatal(server, 'stanza-gap')
+  if (taken === 'again') return
+  if (stanza.header.from !== proven.address || stanza.header.device !== proven.device) return fatal(server, 'stanza-not-yours')
+  if (receiver.count > limits.windowStanzas || (receiver.count > 1 && receiver.bytes > limits.windowBytes))
+    return fatal(server, 'window-exceeded')
+  tell(server, { kind: 'stanza', n: stanza.place.n, stanza })
+}
+
+function onReady(server: State, frame: Frame): undefined {
+  if (frame.t === 'stanza') onStanza(server, frame)
+  else if (frame.t === 'ack') {
+    assert(server.sender !== undefined, 'a sender exists once the stream is ready')
+    const result = server.sender.ack(frame)
+    if (result.outcome === 'fatal') fatal(server, result.code)
+    else if (result.outcome === 'released') tell(server, { kind: 'acked', h: result.h })
+  } else if (frame.t === 'request') {
+    const { id, what, value } = frame
+    server.requests ??= new Set()
+    if (server.requests.size >= server.limits.requestsMax || server.requests.has(id))
+      return put(server, { t: 'response', id, ok: false, code: 'too-many-requests', retryable: true })
+    server.requests.add(id)
+    tell(server, { kind: 'request', id, what, value })
+  } else if (frame.t === 'ping') put(server, { t: 'pong' })
+  else if (frame.t !== 'pong') fatal(server, 'frame-unexpected')
+}
+
+function receive(server: State, bytes: Uint8Array): void {
+  const { limits } = server
+  if (server.state === 'ended') return
+  const isEarly = server.state === 'login' || server.state === 'deciding'
+  const frame = readNext(server, bytes, isEarly ? { ...limits, frameBytesMax: limits.loginFrameBytesMax } : limits)
+  if (frame === undefined) return
+  if (server.state === 'login') onLogin(server, frame)
+  else if (server.state === 'ready') onReady(server, frame)
+  // Before login there is one frame, and its answer has not come yet.
+  else fatal(server, 'frame-unexpected')
+}
+
+function admit(server: State, { account, epoch, position, start, cloned }: Admission, now: number): void {
+  if (server.state !== 'deciding' || server.waiting === undefined) return
+  const { windowStanzas, windowBytes, proofLifetimeMs: lifetimeMs } = server.limits
+  const { ownNonce, address, device } = server.waiting.login
+  const { signer, chain = [] } = server.options
+  const welcome: Welcome = { epoch, time: now, start, position, account, cloned, windowStanzas, windowBytes }
+  const jws = signWelcome(welcome, { nonce: server.nonce, ownNonce, address, signer, now, lifetimeMs })
+  put(server, { t: 'welcome', jws, key: relayKeyJson(signer), ...(chain.length === 0 ? {} : { chain }) })
+  server.sender = createSender({ epoch, start, windowStanzas, windowBytes })
+  server.receiver = createReceiver({ epoch: ownNonce, start: 0 })
+  server.state = 'ready'
+  server.proven = { address, device }
+  server.waiting = undefined
+}
+
 export function createC2sServer(options: C2sServerOptions): C2sServer {
-  const { domain, signer } = options
-  const limits = { ...streamLimits, ...options.limits }
-  const nonce = makeNonce(options.random)
-  let waiting: { readonly login: Login; readonly claimed: Claimed } | undefined
-  // What is left of the login once it is decided: most connections do nothing for long.
-  let proven: Pick<Login, 'address' | 'device'> | undefined
-  let sender: Sender | undefined
-  let receiver: Receiver | undefined
-  let requests: Set<string> | undefined
-  const endpoint = createEndpoint<C2sServerEvent, C2sServer['state'], 'device'>({ state: 'login', other: 'device' })
-  const { put, tell, fatal, output } = endpoint
-
-  function onLogin(frame: Frame): undefined {
-    if (frame.t !== 'login' && frame.t !== 'register') return fatal('frame-unexpected')
-    const read = readLogin(frame.jws)
-    if (read === undefined) return fatal('frame-malformed')
-    // Said before the account is looked up, so it tells nothing about it: the nonce is of another socket.
-    if (read.login.nonce !== nonce) return fatal('login-stale')
-    const isOurs = read.login.domain === domain && read.login.address.endsWith(`@${domain}`)
-    if (!isOurs) return fatal('domain-unknown')
-    endpoint.state = 'deciding'
-    waiting = read
-    const registration =
-      frame.t === 'register'
-        ? { card: frame.card, statement: frame.statement, ...(frame.invite === undefined ? {} : { invite: frame.invite }) }
-        : undefined
-    tell({ kind: 'login', login: read.login, registration })
-  }
-
-  function onStanza(stanza: StanzaFrame): undefined {
-    assert(receiver !== undefined && proven !== undefined, 'a receiver exists once the stream is ready')
-    const taken = receiver.take(stanza.place, sizeOf(stanza))
-    if (taken === 'gap') return fatal('stanza-gap')
-    if (taken === 'again') return
-    if (stanza.header.from !== proven.address || stanza.header.device !== proven.device) return fatal('stanza-not-yours')
-    if (receiver.count > limits.windowStanzas || (receiver.count > 1 && receiver.bytes > limits.windowBytes))
-      return fatal('window-exceeded')
-    tell({ kind: 'stanza', n: stanza.place.n, stanza })
-  }
-
-  function onReady(frame: Frame): undefined {
-    if (frame.t === 'stanza') onStanza(frame)
-    else if (frame.t === 'ack') {
-      assert(sender !== undefined, 'a sender exists once the stream is ready')
-      const result = sender.ack({ t: 'ack', epoch: frame.epoch, h: frame.h })
-      if (result.outcome === 'fatal') fatal(result.code)
-      else if (result.outcome === 'released') tell({ kind: 'acked', h: result.h })
-    } else if (frame.t === 'request') {
-      const { id, what, value } = frame
-      requests ??= new Set()
-      if (requests.size >= limits.requestsMax || requests.has(id))
-        return put({ t: 'response', id, ok: false, code: 'too-many-requests', retryable: true })
-      requests.add(id)
-      tell({ kind: 'request', id, what, value })
-    } else if (frame.t === 'ping') put({ t: 'pong' })
-    else if (frame.t !== 'pong') fatal('frame-unexpected')
-  }
-
-  return {
-    get state() {
-      return endpoint.state
-    },
-    get sent() {
-      return sender?.last ?? 0
-    },
+  const server: C2sServer & State = {
+    ...createEndpoint<C2sServerEvent, C2sServer['state'], 'device'>({ state: 'login', other: 'device' }),
+    options,
+    limits: options.limits ?? streamLimits,
+    nonce: makeNonce(options.random),
+    waiting: undefined,
+    proven: undefined,
+    sender: undefined,
+    receiver: undefined,
+    requests: undefined,
     open(now) {
-      put({ t: 'challenge', nonce, domain, time: now })
-      return output()
+      put(server, { t: 'challenge', nonce: server.nonce, domain: options.domain, time: now })
+      return output(server)
     },
     receive(bytes) {
-      if (endpoint.state === 'ended') return output()
-      const isEarly = endpoint.state === 'login' || endpoint.state === 'deciding'
-      const frame = endpoint.read(bytes, isEarly ? { ...limits, frameBytesMax: limits.loginFrameBytesMax } : limits)
-      if (frame === undefined) return output()
-      if (endpoint.state === 'login') onLogin(frame)
-      else if (endpoint.state === 'ready') onReady(frame)
-      // Before login there is one frame, and its answer has not come yet.
-      else fatal('frame-unexpected')
-      return output()
+      receive(server, bytes)
+      return output(server)
     },
     proves(key, now) {
-      if (endpoint.state !== 'deciding' || waiting === undefined || waiting.login.device !== key.thumbprint) return false
-      return verifyLogin(waiting.claimed, { domain, key, now, lifetimeMs: limits.proofLifetimeMs })
+      const { waiting, state, limits } = server
+      if (state !== 'deciding' || waiting === undefined || waiting.login.device !== key.thumbprint) return false
+      return verifyLogin(waiting.claimed, { domain: options.domain, key, now, lifetimeMs: limits.proofLifetimeMs })
     },
-    admit({ account, epoch, position, start, cloned }, now) {
-      if (endpoint.state !== 'deciding' || waiting === undefined) return output()
-      const { windowStanzas, windowBytes } = limits
-      const { ownNonce, address, device } = waiting.login
-      const welcome: Welcome = { epoch, time: now, start, position, account, cloned, windowStanzas, windowBytes }
-      const jws = signWelcome(welcome, { nonce, ownNonce, address, signer, now, lifetimeMs: limits.proofLifetimeMs })
-      const { chain = [] } = options
-      put({ t: 'welcome', jws, key: relayKeyJson(signer), ...(chain.length === 0 ? {} : { chain }) })
-      sender = createSender({ epoch, start, windowStanzas, windowBytes })
-      receiver = createReceiver({ epoch: ownNonce, start: 0 })
-      endpoint.state = 'ready'
-      proven = { address, device }
-      waiting = undefined
-      return output()
+    admit(admission, now) {
+      admit(server, admission, now)
+      return output(server)
     },
     end(code, more) {
-      fatal(code, more)
-      return output()
+      fatal(server, code, more)
+      return output(server)
     },
     settle(n, settlement) {
-      receiver?.settle(n, settlement)
+      server.receiver?.settle(n, settlement)
     },
     flush() {
-      const ack = endpoint.state === 'ready' ? receiver?.flush() : undefined
-      if (ack !== undefined) put(ack)
-      return output()
+      const ack = server.state === 'ready' ? server.receiver?.flush() : undefined
+      if (ack !== undefined) put(server, ack)
+      return output(server)
     },
-    get unacknowledged() {
-      return sender?.count ?? 0
-    },
-    get space() {
-      return endpoint.state === 'ready' ? (sender?.space ?? 0) : 0
-    },
-    room: (bytes) => endpoint.state === 'ready' && sender?.room(bytes) === true,
+    room: (bytes) => server.state === 'ready' && server.sender?.room(bytes) === true,
     deliver(n, stored) {
-      if (endpoint.state === 'ready' && sender !== undefined) {
-        endpoint.write(unpackFrame(stored, sender.add(n, stored.entry.length + stored.body.length)))
-      }
-      return output()
+      const { sender } = server
+      if (server.state === 'ready' && sender !== undefined)
+        write(server, unpackFrame(stored, sender.add(n, stored.entry.length + stored.body.length)))
+      return output(server)
     },
     deliverBounce(n, bounce, now) {
-      if (endpoint.state === 'ready' && sender !== undefined && proven !== undefined) {
-        const jws = signBounce(bounce, { signer, address: proven.address, now })
-        put({ t: 'bounced', ...bounce, place: sender.add(n, 0), jws })
+      const { sender, proven } = server
+      if (server.state === 'ready' && sender !== undefined && proven !== undefined) {
+        const jws = signBounce(bounce, { signer: options.signer, address: proven.address, now })
+        put(server, { t: 'bounced', ...bounce, place: sender.add(n, 0), jws })
       }
-      return output()
+      return output(server)
     },
     deliverEphemeral(stored) {
-      if (endpoint.state === 'ready' && sender !== undefined) endpoint.write(unpackFrame(stored, sender.pass()))
-      return output()
+      const { sender } = server
+      if (server.state === 'ready' && sender !== undefined) write(server, unpackFrame(stored, sender.pass()))
+      return output(server)
     },
     respond(id, answer) {
-      if (endpoint.state === 'ready' && requests?.delete(id) === true) put({ t: 'response', id, ...responseOf(answer) })
-      return output()
+      if (server.state === 'ready' && server.requests?.delete(id) === true)
+        put(server, { t: 'response', id, ...responseOf(answer) })
+      return output(server)
     },
   }
+  return server
 }
 
 type Answer = Parameters<C2sServer['respond']>[1]

@@ -21,70 +21,84 @@ export type FatalEvent<By extends string> = {
 
 export type Output<Event> = { readonly frames: readonly Uint8Array[]; readonly events: readonly Event[] }
 
-export interface Endpoint<Event, State extends string> {
+/** The state of an end: a record without functions of its own, because a relay has one for each connection. */
+export type Endpoint<Event, State extends string, By extends string> = Memo & {
   /** How far the stream is; its owner moves it on, and nothing moves it back from `ended`. */
   state: State | 'ended'
-  /** A frame to send. */
-  put(frame: Frame): undefined
-  /** A frame that is octets already. */
-  write(octets: Uint8Array): undefined
-  tell(event: Event): undefined
-  /** Ends the stream from here. */
-  fatal(code: StreamCode, options?: { readonly wait?: number }): undefined
-  /** The frame in these octets; malformed ones and the other end's last word end the stream and give nothing. */
-  read(octets: Uint8Array, limits: StreamLimits): Frame | undefined
-  /** What has been gathered since the last time. */
-  output(): Output<Event>
+  /** The name of the other end in `fatal` events. */
+  readonly other: By
+  /** What has been gathered since the last `output`, if anything was. */
+  frames: Uint8Array[] | undefined
+  events: (Event | FatalEvent<By>)[] | undefined
 }
 
 /** The orderly close of RFC 6455 §7.4.1: the other end has said why in its frame. */
 const normalClosure = 1000
 
+/** An end that stands where the stream begins. */
 export function createEndpoint<Event, State extends string, By extends string>(options: {
-  /** Where the stream begins. */
   readonly state: State
-  /** The name of the other end in `fatal` events. */
   readonly other: By
-}): Endpoint<Event | FatalEvent<By>, State> {
-  let memo: Memo | undefined
-  let frames: Uint8Array[] = []
-  let events: (Event | FatalEvent<By>)[] = []
+}): Endpoint<Event, State, By> {
+  return { ...options, addresses: undefined, frames: undefined, events: undefined }
+}
 
-  const endpoint: Endpoint<Event | FatalEvent<By>, State> = {
-    state: options.state,
-    put(frame) {
-      frames.push(writeFrame(frame))
-    },
-    write(octets) {
-      frames.push(octets)
-    },
-    tell(event) {
-      events.push(event)
-    },
-    fatal(code, more = {}) {
-      if (endpoint.state === 'ended') return
-      const { close, retryable } = streamCodes[code]
-      endpoint.put({ t: 'error', code, retryable, ...more })
-      endpoint.state = 'ended'
-      events.push({ kind: 'fatal', code, retryable, close, by: 'here' })
-    },
-    read(octets, limits) {
-      memo ??= new Map()
-      const read = readFrame(octets, limits, memo)
-      if (!read.ok) return endpoint.fatal(read.code)
-      if (read.frame.t !== 'error') return read.frame
-      const { code, retryable, wait } = read.frame
-      endpoint.state = 'ended'
-      const more = wait === undefined ? {} : { wait }
-      events.push({ kind: 'fatal', code, retryable, ...more, close: normalClosure, by: options.other })
-      return undefined
-    },
-    output() {
-      const made = { frames, events }
-      frames = []
-      events = []
-      return made
-    },
-  }
-  return endpoint
+type Gathering = { frames: Uint8Array[] | undefined }
+
+/** A frame to send. */
+export function put(endpoint: Gathering, frame: Frame): undefined {
+  write(endpoint, writeFrame(frame))
+}
+
+/** A frame to send that is octets already. */
+export function write(endpoint: Gathering, octets: Uint8Array): undefined {
+  if (endpoint.frames === undefined) endpoint.frames = [octets]
+  else endpoint.frames.push(octets)
+}
+
+export function tell<Event>(endpoint: { events: Event[] | undefined }, event: Event): undefined {
+  if (endpoint.events === undefined) endpoint.events = [event]
+  else endpoint.events.push(event)
+}
+
+/** Ends the stream from here. */
+export function fatal<Event, State extends string, By extends string>(
+  endpoint: Endpoint<Event, State, By>,
+  code: StreamCode,
+  more: { readonly wait?: number } = {},
+): undefined {
+  if (endpoint.state === 'ended') return
+  const { close, retryable } = streamCodes[code]
+  put(endpoint, { t: 'error', code, retryable, ...more })
+  endpoint.state = 'ended'
+  tell(endpoint, { kind: 'fatal', code, retryable, close, by: 'here' })
+}
+
+/** The frame in these octets; malformed ones and the other end's last word end the stream and give nothing. */
+export function readNext<Event, State extends string, By extends string>(
+  endpoint: Endpoint<Event, State, By>,
+  octets: Uint8Array,
+  limits: StreamLimits,
+): Frame | undefined {
+  const result = readFrame(octets, limits, endpoint)
+  if (!result.ok) return fatal(endpoint, result.code)
+  if (result.frame.t !== 'error') return result.frame
+  const { code, retryable, wait } = result.frame
+  endpoint.state = 'ended'
+  const more = wait === undefined ? {} : { wait }
+  tell(endpoint, { kind: 'fatal', code, retryable, ...more, close: normalClosure, by: endpoint.other })
+  return undefined
+}
+
+const nothing: Output<never> = { frames: [], events: [] }
+
+/** What has been gathered since the last time. */
+export function output<Event, State extends string, By extends string>(
+  endpoint: Endpoint<Event, State, By>,
+): Output<Event | FatalEvent<By>> {
+  const { frames, events } = endpoint
+  if (frames === undefined && events === undefined) return nothing
+  endpoint.frames = undefined
+  endpoint.events = undefined
+  return { frames: frames ?? nothing.frames, events: events ?? nothing.events }
 }

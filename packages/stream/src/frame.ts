@@ -162,7 +162,7 @@ export function writeFrame(frame: Frame): Uint8Array {
 export function readFrame(
   bytes: Uint8Array,
   limits: StreamLimits = streamLimits,
-  memo: Memo = new Map(),
+  memo: Memo = { addresses: undefined },
 ): Result<{ readonly frame: Frame }, FrameCode> {
   if (bytes.length > limits.frameBytesMax) return { ok: false, code: 'frame-too-large' }
   const end = bytes.indexOf(lineFeed)

@@ -7,7 +7,7 @@ import { type Address, type DeviceId, type StanzaId, toAddress } from '@parley/c
 import type { AckFrame, Place, StanzaEntry, StanzaFrame, StanzaHeader } from './frame.ts'
 
 /** Addresses that a connection has read lately: it has few, and they are checked once. */
-export type Memo = Map<string, Address>
+export type Memo = { addresses: Map<string, Address> | undefined }
 
 /** Addresses remembered for one connection. */
 const memoMax = 16
@@ -78,12 +78,14 @@ export function writeQuickAck({ epoch, after, h, cards, bounced }: AckFrame): Ui
 }
 
 function addressOf(value: string, memo: Memo): Address | undefined {
-  const known = memo.get(value)
+  const known = memo.addresses?.get(value)
   if (known !== undefined) return known
   const address = toAddress(value)
   if (address !== value) return undefined
-  if (memo.size >= memoMax) memo.clear()
-  memo.set(value, address)
+  // None before the first: most connections do nothing for long.
+  memo.addresses ??= new Map()
+  if (memo.addresses.size >= memoMax) memo.addresses.clear()
+  memo.addresses.set(value, address)
   return address
 }
 

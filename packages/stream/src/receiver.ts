@@ -29,15 +29,11 @@ export function createReceiver(options: { readonly epoch: string; readonly start
   let last = start
   let lastCount = 0
   let handled = start
-  let bytesWaiting = 0
 
-  return {
-    get count() {
-      return waiting.length
-    },
-    get bytes() {
-      return bytesWaiting
-    },
+  // Values and no getters, as in the sender.
+  const receiver: { -readonly [K in keyof Receiver]: Receiver[K] } = {
+    count: 0,
+    bytes: 0,
     take({ c, n }, bytes) {
       if (c <= lastCount) return 'again'
       if (c !== lastCount + 1 || (n !== undefined && n <= last)) return 'gap'
@@ -45,7 +41,8 @@ export function createReceiver(options: { readonly epoch: string; readonly start
       if (n === undefined) return 'new'
       last = n
       waiting.push({ n, bytes, settled: undefined })
-      bytesWaiting += bytes
+      receiver.count++
+      receiver.bytes += bytes
       return 'new'
     },
     settle(n, settlement) {
@@ -64,7 +61,8 @@ export function createReceiver(options: { readonly epoch: string; readonly start
         const first = waiting[0]
         if (first?.settled === undefined) break
         waiting.shift()
-        bytesWaiting -= first.bytes
+        receiver.count--
+        receiver.bytes -= first.bytes
         handled = first.n
         for (const address in first.settled.cards) {
           cards[address as Address] = first.settled.cards[address] as number
@@ -83,4 +81,5 @@ export function createReceiver(options: { readonly epoch: string; readonly start
       }
     },
   }
+  return receiver
 }

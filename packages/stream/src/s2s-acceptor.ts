@@ -7,7 +7,7 @@ import { assert, type Domain, domainOf, type JsonObject, type Random } from '@pa
 import type { Key } from '@parley/jose'
 import { responseOf } from './c2s-server.ts'
 import type { RequestCode, StreamCode } from './codes.ts'
-import { createEndpoint, type FatalEvent, type Output } from './endpoint.ts'
+import { createEndpoint, type FatalEvent, fatal, type Output, output, put, readNext, tell } from './endpoint.ts'
 import type { Frame, StanzaFrame } from './frame.ts'
 import { type StreamLimits, streamLimits } from './limits.ts'
 import { type Claimed, makeNonce, readRelayKey, relayKeyJson } from './proof.ts'
@@ -57,31 +57,31 @@ export function createS2sAcceptor(options: S2sAcceptorOptions): S2sAcceptor {
   let receiver: Receiver | undefined
   const requests = new Set<string>()
   const endpoint = createEndpoint<S2sAcceptorEvent, S2sAcceptor['state'], 'peer'>({ state: 'proof', other: 'peer' })
-  const { put, tell, fatal, output } = endpoint
 
   function onProof(frame: Frame): undefined {
-    if (frame.t !== 's2s') return fatal('frame-unexpected')
+    if (frame.t !== 's2s') return fatal(endpoint, 'frame-unexpected')
     const key = readRelayKey(frame.key)
     const read = readS2s(frame.jws)
-    if (key?.thumbprint === undefined || read === undefined || read.claim.direction !== 'out') return fatal('frame-malformed')
-    if (read.claim.nonce !== nonce) return fatal('login-stale')
-    if (read.claim.accepting !== domain || read.claim.initiating === domain) return fatal('domain-unknown')
+    if (key?.thumbprint === undefined || read === undefined || read.claim.direction !== 'out')
+      return fatal(endpoint, 'frame-malformed')
+    if (read.claim.nonce !== nonce) return fatal(endpoint, 'login-stale')
+    if (read.claim.accepting !== domain || read.claim.initiating === domain) return fatal(endpoint, 'domain-unknown')
     waiting = { ...read, key }
     endpoint.state = 'deciding'
-    tell({ kind: 'claimed', initiating: read.claim.initiating, thumbprint: key.thumbprint })
+    tell(endpoint, { kind: 'claimed', initiating: read.claim.initiating, thumbprint: key.thumbprint })
   }
 
   function onStanza(stanza: StanzaFrame): undefined {
     assert(receiver !== undefined && waiting !== undefined, 'a receiver exists once the stream is ready')
     const { initiating } = waiting.claim
     const taken = receiver.take(stanza.place, sizeOf(stanza))
-    if (taken === 'gap') return fatal('stanza-gap')
+    if (taken === 'gap') return fatal(endpoint, 'stanza-gap')
     if (taken === 'again') return
-    if (domainOf(stanza.header.from) !== initiating) return fatal('stanza-not-yours')
-    if (stanza.header.to.some((address) => domainOf(address) !== domain)) return fatal('stanza-not-here')
+    if (domainOf(stanza.header.from) !== initiating) return fatal(endpoint, 'stanza-not-yours')
+    if (stanza.header.to.some((address) => domainOf(address) !== domain)) return fatal(endpoint, 'stanza-not-here')
     if (receiver.count > limits.windowStanzas || (receiver.count > 1 && receiver.bytes > limits.windowBytes))
-      return fatal('window-exceeded')
-    tell({ kind: 'stanza', n: stanza.place.n, stanza })
+      return fatal(endpoint, 'window-exceeded')
+    tell(endpoint, { kind: 'stanza', n: stanza.place.n, stanza })
   }
 
   function onReady(frame: Frame): undefined {
@@ -89,11 +89,11 @@ export function createS2sAcceptor(options: S2sAcceptorOptions): S2sAcceptor {
     else if (frame.t === 'request') {
       const { id, what, value } = frame
       if (requests.size >= limits.requestsMax || requests.has(id))
-        return put({ t: 'response', id, ok: false, code: 'too-many-requests', retryable: true })
+        return put(endpoint, { t: 'response', id, ok: false, code: 'too-many-requests', retryable: true })
       requests.add(id)
-      tell({ kind: 'request', id, what, value })
-    } else if (frame.t === 'ping') put({ t: 'pong' })
-    else if (frame.t !== 'pong') fatal('frame-unexpected')
+      tell(endpoint, { kind: 'request', id, what, value })
+    } else if (frame.t === 'ping') put(endpoint, { t: 'pong' })
+    else if (frame.t !== 'pong') fatal(endpoint, 'frame-unexpected')
   }
 
   return {
@@ -101,49 +101,49 @@ export function createS2sAcceptor(options: S2sAcceptorOptions): S2sAcceptor {
       return endpoint.state
     },
     open(now) {
-      put({ t: 'challenge', nonce, domain, time: now })
-      return output()
+      put(endpoint, { t: 'challenge', nonce, domain, time: now })
+      return output(endpoint)
     },
     receive(bytes) {
-      if (endpoint.state === 'ended') return output()
+      if (endpoint.state === 'ended') return output(endpoint)
       const isEarly = endpoint.state === 'proof' || endpoint.state === 'deciding'
-      const frame = endpoint.read(bytes, isEarly ? { ...limits, frameBytesMax: limits.loginFrameBytesMax } : limits)
-      if (frame === undefined) return output()
+      const frame = readNext(endpoint, bytes, isEarly ? { ...limits, frameBytesMax: limits.loginFrameBytesMax } : limits)
+      if (frame === undefined) return output(endpoint)
       if (endpoint.state === 'proof') onProof(frame)
       else if (endpoint.state === 'ready') onReady(frame)
-      else fatal('frame-unexpected')
-      return output()
+      else fatal(endpoint, 'frame-unexpected')
+      return output(endpoint)
     },
     admit(now) {
-      if (endpoint.state !== 'deciding' || waiting === undefined) return output()
+      if (endpoint.state !== 'deciding' || waiting === undefined) return output(endpoint)
       const { claim, claimed, key } = waiting
       const { proofLifetimeMs: lifetimeMs } = limits
       if (!verifyS2s(claim, { claimed, key, now, lifetimeMs })) {
-        fatal('proof-refused')
-        return output()
+        fatal(endpoint, 'proof-refused')
+        return output(endpoint)
       }
       const { ownNonce, initiating, accepting, epoch = '', start = 0 } = claim
       const jws = signS2s({ nonce, ownNonce, initiating, accepting, direction: 'in' }, { signer, now, lifetimeMs })
-      put({ t: 's2s-proof', jws, key: relayKeyJson(signer) })
+      put(endpoint, { t: 's2s-proof', jws, key: relayKeyJson(signer) })
       receiver = createReceiver({ epoch, start })
       endpoint.state = 'ready'
-      return output()
+      return output(endpoint)
     },
     end(code) {
-      fatal(code)
-      return output()
+      fatal(endpoint, code)
+      return output(endpoint)
     },
     settle(n, settlement) {
       receiver?.settle(n, settlement)
     },
     flush() {
       const ack = endpoint.state === 'ready' ? receiver?.flush() : undefined
-      if (ack !== undefined) put(ack)
-      return output()
+      if (ack !== undefined) put(endpoint, ack)
+      return output(endpoint)
     },
     respond(id, answer) {
-      if (endpoint.state === 'ready' && requests.delete(id)) put({ t: 'response', id, ...responseOf(answer) })
-      return output()
+      if (endpoint.state === 'ready' && requests.delete(id)) put(endpoint, { t: 'response', id, ...responseOf(answer) })
+      return output(endpoint)
     },
   }
 }

@@ -6,7 +6,7 @@
 import { assert, type Domain, type JsonObject, type Random } from '@parley/core'
 import type { Key } from '@parley/jose'
 import type { StreamCode } from './codes.ts'
-import { createEndpoint, type FatalEvent, type Output } from './endpoint.ts'
+import { createEndpoint, type FatalEvent, fatal, type Output, output, put, readNext, tell, write } from './endpoint.ts'
 import type { Bounce, CardVersions, Frame } from './frame.ts'
 import { type StreamLimits, streamLimits } from './limits.ts'
 import { makeNonce, readRelayKey, relayKeyJson } from './proof.ts'
@@ -64,46 +64,46 @@ export function createS2sInitiator(options: S2sInitiatorOptions): S2sInitiator {
   let sender: Sender | undefined
   let requests = 0
   const endpoint = createEndpoint<S2sInitiatorEvent, S2sInitiator['state'], 'peer'>({ state: 'challenge', other: 'peer' })
-  const { put, tell, fatal, output } = endpoint
 
   function onChallenge(frame: Frame & { t: 'challenge' }): undefined {
-    if (frame.domain !== accepting) return fatal('domain-unknown')
+    if (frame.domain !== accepting) return fatal(endpoint, 'domain-unknown')
     nonce = frame.nonce
     time = frame.time
     endpoint.state = 'proof'
     const claim: S2sClaim = { nonce, ownNonce, initiating, accepting, direction: 'out', epoch, start }
     // The other's own time, as at login: its clock is the one that compares.
     const jws = signS2s(claim, { signer, now: time, lifetimeMs: limits.proofLifetimeMs })
-    put({ t: 's2s', jws, key: relayKeyJson(signer) })
+    put(endpoint, { t: 's2s', jws, key: relayKeyJson(signer) })
   }
 
   function onProof(frame: Frame & { t: 's2s-proof' }): undefined {
     const key = readRelayKey(frame.key)
     const read = readS2s(frame.jws)
-    if (key?.thumbprint === undefined || read === undefined || !isPeerKey(key.thumbprint)) return fatal('proof-refused')
+    if (key?.thumbprint === undefined || read === undefined || !isPeerKey(key.thumbprint)) return fatal(endpoint, 'proof-refused')
     const { claim, claimed } = read
     const isAnswer = claim.direction === 'in' && claim.nonce === nonce && claim.ownNonce === ownNonce
-    if (!isAnswer || claim.initiating !== initiating || claim.accepting !== accepting) return fatal('proof-refused')
-    if (!verifyS2s(claim, { claimed, key, now: time, lifetimeMs: limits.proofLifetimeMs })) return fatal('proof-refused')
+    if (!isAnswer || claim.initiating !== initiating || claim.accepting !== accepting) return fatal(endpoint, 'proof-refused')
+    if (!verifyS2s(claim, { claimed, key, now: time, lifetimeMs: limits.proofLifetimeMs }))
+      return fatal(endpoint, 'proof-refused')
     const { windowStanzas, windowBytes } = limits
     sender = createSender({ epoch, start, windowStanzas, windowBytes })
     endpoint.state = 'ready'
-    tell({ kind: 'ready' })
+    tell(endpoint, { kind: 'ready' })
   }
 
   function onReady(frame: Frame): undefined {
     if (frame.t === 'ack') {
       assert(sender !== undefined, 'a sender exists once the stream is ready')
       const result = sender.ack(frame)
-      if (result.outcome === 'fatal') fatal(result.code)
+      if (result.outcome === 'fatal') fatal(endpoint, result.code)
       else if (result.outcome === 'released')
-        tell({ kind: 'acked', h: result.h, cards: frame.cards ?? {}, bounced: frame.bounced ?? [] })
+        tell(endpoint, { kind: 'acked', h: result.h, cards: frame.cards ?? {}, bounced: frame.bounced ?? [] })
     } else if (frame.t === 'response') {
       const { t: _, ...response } = frame
-      tell({ kind: 'response', ...response })
-    } else if (frame.t === 'ping') put({ t: 'pong' })
-    else if (frame.t === 'pong') tell({ kind: 'pong' })
-    else fatal('frame-unexpected')
+      tell(endpoint, { kind: 'response', ...response })
+    } else if (frame.t === 'ping') put(endpoint, { t: 'pong' })
+    else if (frame.t === 'pong') tell(endpoint, { kind: 'pong' })
+    else fatal(endpoint, 'frame-unexpected')
   }
 
   return {
@@ -114,14 +114,14 @@ export function createS2sInitiator(options: S2sInitiatorOptions): S2sInitiator {
       return sender?.last ?? start
     },
     receive(bytes) {
-      if (endpoint.state === 'ended') return output()
-      const frame = endpoint.read(bytes, limits)
-      if (frame === undefined) return output()
+      if (endpoint.state === 'ended') return output(endpoint)
+      const frame = readNext(endpoint, bytes, limits)
+      if (frame === undefined) return output(endpoint)
       if (endpoint.state === 'ready') onReady(frame)
       else if (endpoint.state === 'challenge' && frame.t === 'challenge') onChallenge(frame)
       else if (endpoint.state === 'proof' && frame.t === 's2s-proof') onProof(frame)
-      else fatal('frame-unexpected')
-      return output()
+      else fatal(endpoint, 'frame-unexpected')
+      return output(endpoint)
     },
     get unacknowledged() {
       return sender?.count ?? 0
@@ -132,27 +132,27 @@ export function createS2sInitiator(options: S2sInitiatorOptions): S2sInitiator {
     room: (bytes) => endpoint.state === 'ready' && sender?.room(bytes) === true,
     deliver(n, stored) {
       if (endpoint.state === 'ready' && sender !== undefined) {
-        endpoint.write(unpackFrame(stored, sender.add(n, stored.entry.length + stored.body.length)))
+        write(endpoint, unpackFrame(stored, sender.add(n, stored.entry.length + stored.body.length)))
       }
-      return output()
+      return output(endpoint)
     },
     deliverEphemeral(stored) {
-      if (endpoint.state === 'ready' && sender !== undefined) endpoint.write(unpackFrame(stored, sender.pass()))
-      return output()
+      if (endpoint.state === 'ready' && sender !== undefined) write(endpoint, unpackFrame(stored, sender.pass()))
+      return output(endpoint)
     },
     request(what, value) {
       requests++
       const id = String(requests)
-      if (endpoint.state === 'ready') put({ t: 'request', id, what, value })
-      return { id, ...output() }
+      if (endpoint.state === 'ready') put(endpoint, { t: 'request', id, what, value })
+      return { id, ...output(endpoint) }
     },
     ping() {
-      if (endpoint.state === 'ready') put({ t: 'ping' })
-      return output()
+      if (endpoint.state === 'ready') put(endpoint, { t: 'ping' })
+      return output(endpoint)
     },
     end(code) {
-      fatal(code)
-      return output()
+      fatal(endpoint, code)
+      return output(endpoint)
     },
   }
 }

@@ -40,30 +40,22 @@ export function createSender(options: SenderOptions): Sender {
   const { epoch, start, windowStanzas, windowBytes } = options
   const waiting: { readonly n: number; readonly bytes: number }[] = []
   let bytesWaiting = 0
-  let last = start
-  let acked = start
   let c = 0
 
-  return {
-    get last() {
-      return last
-    },
-    get acked() {
-      return acked
-    },
-    get count() {
-      return waiting.length
-    },
-    get space() {
-      return Math.max(0, windowStanzas - waiting.length)
-    },
+  // Values and no getters: V8 keeps an object with getters of its own as a dictionary, and a relay has many of these.
+  const sender: { -readonly [K in keyof Sender]: Sender[K] } = {
+    last: start,
+    acked: start,
+    count: 0,
+    space: windowStanzas,
     room: (bytes) => waiting.length === 0 || (waiting.length < windowStanzas && bytesWaiting + bytes <= windowBytes),
     add(n, bytes) {
-      if (n <= last) throw new RangeError('n: positions of a stream only rise')
+      if (n <= sender.last) throw new RangeError('n: positions of a stream only rise')
       c++
-      last = n
+      sender.last = n
       waiting.push({ n, bytes })
       bytesWaiting += bytes
+      counted()
       return { c, n }
     },
     pass() {
@@ -72,12 +64,12 @@ export function createSender(options: SenderOptions): Sender {
     },
     ack({ epoch: ackEpoch, h, after }) {
       if (ackEpoch !== epoch) return { outcome: 'ignored' }
-      if (h > last) return { outcome: 'fatal', code: 'ack-beyond' }
-      if (h <= acked) return { outcome: 'ignored' }
+      if (h > sender.last) return { outcome: 'fatal', code: 'ack-beyond' }
+      if (h <= sender.acked) return { outcome: 'ignored' }
       // Bounces between what is known and `after` would be missed.
-      if (after !== undefined && after > acked) return { outcome: 'fatal', code: 'stanza-gap' }
-      const from = acked
-      acked = h
+      if (after !== undefined && after > sender.acked) return { outcome: 'fatal', code: 'stanza-gap' }
+      const from = sender.acked
+      sender.acked = h
       let released = 0
       for (const { n, bytes } of waiting) {
         if (n > h) break
@@ -85,9 +77,16 @@ export function createSender(options: SenderOptions): Sender {
         bytesWaiting -= bytes
       }
       waiting.splice(0, released)
+      counted()
       return { outcome: 'released', from, h }
     },
   }
+
+  function counted(): void {
+    sender.count = waiting.length
+    sender.space = Math.max(0, windowStanzas - waiting.length)
+  }
+  return sender
 }
 
 /** Octets that a stanza takes of the window. */

@@ -15,6 +15,7 @@ import {
   readFrame,
   type StreamLimits,
   signLogin,
+  streamLimits,
   writeFrame,
 } from '../src/index.ts'
 import { alice, bob, deviceOf, domain, now, random, signingKey, stanza } from './parts.ts'
@@ -44,7 +45,7 @@ function pair(
     domain: domain('a.example'),
     signer: relayKey,
     random,
-    ...(options.limits === undefined ? {} : { limits: options.limits }),
+    limits: { ...streamLimits, ...options.limits },
   })
   const seen = { client: [] as C2sEvent[], server: [] as C2sServerEvent[] }
   const toServer = (out: ReturnType<C2sClient['receive']>): void => {

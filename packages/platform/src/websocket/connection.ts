@@ -14,57 +14,43 @@ const closeTimeoutMs = 2000
 /** What is more than this is written at once. */
 const writeBytesMax = 128 * 1024
 
+/** A connection: one record and few functions, because a server has many that do nothing for long. */
+type Open = { -readonly [K in keyof Connection]: Connection[K] } & {
+  handlers: ConnectionHandlers | undefined
+  /** Frames that came before anybody took them. */
+  waiting: Uint8Array[] | undefined
+  closed: { readonly code: number; readonly reason: string } | undefined
+  readonly out: Out
+}
+
 /** `raw` is what the server's socket writes to; a client has none, because its frames are masked. */
 export function createConnection(socket: WebSocket, { peer, raw }: { readonly peer: string; readonly raw?: Duplex }): Connection {
-  let handlers: ConnectionHandlers | undefined
-  let waiting: Uint8Array[] | undefined
-  let closed: { readonly code: number; readonly reason: string } | undefined
-
-  socket.binaryType = 'nodebuffer'
-  // Text frames are no part of the protocol; as octets they fail as any other malformed frame does.
-  socket.on('message', (data: RawData) => {
-    const frame = octets(data)
-    if (handlers !== undefined) handlers.onFrame(frame)
-    else if (waiting === undefined) waiting = [frame]
-    else waiting.push(frame)
-  })
-  socket.on('close', (code: number, reason: Buffer) => {
-    closed = { code, reason: reason.toString('utf8') }
-    handlers?.onClose(closed.code, closed.reason)
-  })
-  // 'close' follows every error; without a listener an error would end the process.
-  socket.on('error', ignore)
   const onDrain = (): void => {
-    if (closed === undefined) handlers?.onDrain?.()
+    if (open.closed === undefined) open.handlers?.onDrain?.()
   }
-  const out = raw === undefined ? createMaskedOut(socket, onDrain) : createOut(raw, { socket, onDrain })
-
-  return {
-    get subprotocol() {
-      return socket.protocol
-    },
+  const open: Open = {
+    subprotocol: socket.protocol,
     peer,
-    get bufferedBytes() {
-      return out.bytes
-    },
+    // Read from `out`, below.
+    bufferedBytes: 0,
+    handlers: undefined,
+    waiting: undefined,
+    closed: undefined,
+    out: { socket, raw, frames: [], bytes: 0, mask: raw === undefined ? createMask(socket, onDrain) : undefined },
     start(given) {
-      handlers = given
-      const early = waiting ?? []
-      waiting = undefined
+      open.handlers = given
+      const early = open.waiting ?? []
+      open.waiting = undefined
       for (const frame of early) given.onFrame(frame)
-      if (closed !== undefined) given.onClose(closed.code, closed.reason)
+      if (open.closed !== undefined) given.onClose(open.closed.code, open.closed.reason)
     },
     send(frame) {
-      if (socket.readyState === socket.OPEN) out.send(frame)
+      if (socket.readyState === socket.OPEN) send(open.out, frame)
     },
-    pause() {
-      socket.pause()
-    },
-    resume() {
-      socket.resume()
-    },
+    pause: () => socket.pause(),
+    resume: () => socket.resume(),
     close(code, reason) {
-      out.flush()
+      flush(open.out)
       socket.close(code, reason.slice(0, reasonCharactersMax))
       // A paused or dead peer never answers the close frame.
       const timer = setTimeout(() => socket.terminate(), closeTimeoutMs)
@@ -72,17 +58,49 @@ export function createConnection(socket: WebSocket, { peer, raw }: { readonly pe
       socket.once('close', () => clearTimeout(timer))
     },
   }
+  // One function for all: V8 keeps an object with getters of its own as a dictionary.
+  Object.defineProperty(open, 'bufferedBytes', bufferedBytes)
+
+  raw?.on('drain', onDrain)
+  socket.binaryType = 'nodebuffer'
+  // Text frames are no part of the protocol; as octets they fail as any other malformed frame does.
+  socket.on('message', (data: RawData) => {
+    const frame = octets(data)
+    if (open.handlers !== undefined) open.handlers.onFrame(frame)
+    else if (open.waiting === undefined) open.waiting = [frame]
+    else open.waiting.push(frame)
+  })
+  socket.on('close', (code: number, reason: Buffer) => {
+    open.closed = { code, reason: reason.toString('utf8') }
+    open.handlers?.onClose(open.closed.code, open.closed.reason)
+  })
+  // A dialled one knows what was chosen when it is open.
+  if (raw === undefined) socket.once('open', () => (open.subprotocol = socket.protocol))
+  // 'close' follows every error; without a listener an error would end the process.
+  socket.on('error', ignore)
+  return open
+}
+
+const bufferedBytes: PropertyDescriptor & ThisType<Open> = {
+  get() {
+    const { out } = this
+    return out.raw === undefined ? out.socket.bufferedAmount : out.bytes + out.raw.writableLength
+  },
+  enumerable: true,
 }
 
 /** Where frames go. */
-interface Out {
-  /** Octets that wait. */
-  readonly bytes: number
-  send(frame: Uint8Array): void
-  flush(): void
+type Out = {
+  readonly socket: WebSocket
+  readonly raw: Duplex | undefined
+  /** Frames of a server that wait for the end of this turn, and their octets on the wire. */
+  readonly frames: Uint8Array[]
+  bytes: number
+  /** Sends a client's frame. */
+  readonly mask: ((frame: Uint8Array) => void) | undefined
 }
 
-function createMaskedOut(socket: WebSocket, onDrain: () => void): Out {
+function createMask(socket: WebSocket, onDrain: () => void): (frame: Uint8Array) => void {
   let wire: Duplex | undefined
   let isCorked = false
   // A dialled one tells what it stands on.
@@ -104,62 +122,49 @@ function createMaskedOut(socket: WebSocket, onDrain: () => void): Out {
       corked.uncork()
     })
   }
-  return {
-    get bytes() {
-      return socket.bufferedAmount
-    },
-    send(frame) {
-      cork()
-      socket.send(frame, { binary: true }, sent)
-    },
-    flush() {},
+  return (frame) => {
+    cork()
+    socket.send(frame, { binary: true }, sent)
   }
 }
 
 // Connections with frames that wait for the end of this turn.
-let due: (() => void)[] = []
+let due: Out[] = []
 
 function flushAll(): void {
   const now = due
   due = []
-  for (const flush of now) flush()
+  for (const out of now) flush(out)
 }
 
-function createOut(raw: Duplex, { socket, onDrain }: { readonly socket: WebSocket; readonly onDrain: () => void }): Out {
-  let frames: Uint8Array[] = []
-  let bytes = 0
-  raw.on('drain', onDrain)
+function send(out: Out, frame: Uint8Array): void {
+  if (out.mask !== undefined) {
+    out.mask(frame)
+    return
+  }
+  if (out.frames.length === 0) {
+    if (due.length === 0) setImmediate(flushAll)
+    due.push(out)
+  }
+  out.frames.push(frame)
+  out.bytes += headLength(frame.length) + frame.length
+  if (out.bytes > writeBytesMax) flush(out)
+}
 
-  const flush = (): void => {
-    if (frames.length === 0) return
-    const isOpen = socket.readyState === socket.OPEN
-    const octets = Buffer.allocUnsafe(bytes)
-    let at = 0
-    for (const frame of frames) {
-      at = writeHead(octets, at, frame.length)
-      octets.set(frame, at)
-      at += frame.length
-    }
-    frames = []
-    bytes = 0
-    // Nothing comes behind a close frame.
-    if (isOpen) raw.write(octets)
+function flush(out: Out): void {
+  const { socket, raw, frames } = out
+  if (frames.length === 0) return
+  const octets = Buffer.allocUnsafe(out.bytes)
+  let at = 0
+  for (const frame of frames) {
+    at = writeHead(octets, at, frame.length)
+    octets.set(frame, at)
+    at += frame.length
   }
-  return {
-    get bytes() {
-      return bytes + raw.writableLength
-    },
-    send(frame) {
-      if (frames.length === 0) {
-        if (due.length === 0) setImmediate(flushAll)
-        due.push(flush)
-      }
-      frames.push(frame)
-      bytes += headLength(frame.length) + frame.length
-      if (bytes > writeBytesMax) flush()
-    },
-    flush,
-  }
+  frames.length = 0
+  out.bytes = 0
+  // Nothing comes behind a close frame.
+  if (socket.readyState === socket.OPEN) raw?.write(octets)
 }
 
 function headLength(length: number): number {
