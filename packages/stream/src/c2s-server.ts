@@ -101,7 +101,8 @@ export interface C2sServer {
 type State = Endpoint<C2sServerEvent, C2sServer['state'], 'device'> & {
   readonly options: C2sServerOptions
   readonly limits: StreamLimits
-  readonly nonce: string
+  /** Empty once it has served. */
+  nonce: string
   waiting: { readonly login: Login; readonly claimed: Claimed } | undefined
   /** What is left of the login once it is decided: most connections do nothing for long. */
   proven: Pick<Login, 'address' | 'device'> | undefined
@@ -183,6 +184,7 @@ function admit(server: State, { account, epoch, position, start, cloned }: Admis
   server.state = 'ready'
   server.proven = { address, device }
   server.waiting = undefined
+  server.nonce = ''
 }
 
 export function createC2sServer(options: C2sServerOptions): C2sServer {

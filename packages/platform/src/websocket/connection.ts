@@ -28,11 +28,9 @@ export function createConnection(socket: WebSocket, { peer, raw }: { readonly pe
   const onDrain = (): void => {
     if (open.closed === undefined) open.handlers?.onDrain?.()
   }
-  const open: Open = {
+  const values: Omit<Open, 'bufferedBytes'> = {
     subprotocol: socket.protocol,
     peer,
-    // Read from `out`, below.
-    bufferedBytes: 0,
     handlers: undefined,
     waiting: undefined,
     closed: undefined,
@@ -58,8 +56,8 @@ export function createConnection(socket: WebSocket, { peer, raw }: { readonly pe
       socket.once('close', () => clearTimeout(timer))
     },
   }
-  // One function for all: V8 keeps an object with getters of its own as a dictionary.
-  Object.defineProperty(open, 'bufferedBytes', bufferedBytes)
+  // One getter for all: V8 keeps an object with a getter of its own as a dictionary.
+  const open: Open = Object.defineProperty(values, 'bufferedBytes', bufferedBytes) as Open
 
   raw?.on('drain', onDrain)
   socket.binaryType = 'nodebuffer'
