@@ -81,7 +81,8 @@ export function createMetrics(): Metrics {
   collectDefaultMetrics({ register: registry })
   const counters = new Map<string, (by: number) => void>()
   const measures = new Map<string, (value: number) => void>()
-  const sums = new Map<string, number>()
+  // Counted here, and told to the counters when somebody reads them: that costs more than counting.
+  const sums = new Map<string, { all: number; told: number }>()
   const family = Object.fromEntries(
     Object.entries(families).map(([prefix, label]) => {
       const counter = new Counter({
@@ -121,16 +122,21 @@ export function createMetrics(): Metrics {
     return isTime ? (value) => histogram.observe(value / 1000) : (value) => histogram.observe(value)
   }
 
+  function tell(): void {
+    for (const [name, sum] of sums) {
+      const counter = counters.get(name) ?? makeCounter(name)
+      counters.set(name, counter)
+      counter(sum.all - sum.told)
+      sum.told = sum.all
+    }
+  }
+
   return {
     telemetry: {
       count(name, by = 1) {
-        let counter = counters.get(name)
-        if (counter === undefined) {
-          counter = makeCounter(name)
-          counters.set(name, counter)
-        }
-        counter(by)
-        sums.set(name, (sums.get(name) ?? 0) + by)
+        const sum = sums.get(name)
+        if (sum === undefined) sums.set(name, { all: by, told: 0 })
+        else sum.all += by
       },
       measure(name, value) {
         let measure = measures.get(name)
@@ -141,11 +147,13 @@ export function createMetrics(): Metrics {
         measure(value)
       },
     },
-    totals: () => Object.fromEntries([...sums].sort(([a], [b]) => (a < b ? -1 : 1))),
+    totals: () =>
+      Object.fromEntries([...sums].map(([name, { all }]) => [name, all] as const).sort(([a], [b]) => (a < b ? -1 : 1))),
     observe(fn) {
       read = fn
     },
     async page() {
+      tell()
       for (const gauge of values.values()) gauge.reset()
       for (const { name, value, labels = {} } of await read()) values.get(name)?.set(labels, value)
       return { type: registry.contentType, text: await registry.metrics() }

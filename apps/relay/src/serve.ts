@@ -91,7 +91,7 @@ async function start(io: ServeIo, options: ServeOptions, closers: (() => unknown
     event: logging.event,
     count(name, by = 1) {
       metrics.telemetry.count(name, by)
-      logging.log.debug({ by }, name)
+      if (logging.log.isLevelEnabled('debug')) logging.log.debug({ by }, name)
     },
     measure: metrics.telemetry.measure,
   }

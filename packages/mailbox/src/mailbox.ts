@@ -124,6 +124,9 @@ export async function createMailbox(options: MailboxOptions): Promise<Mailbox> {
     limits,
     telemetry,
     give: options.give,
+    onRefused({ id }) {
+      if (id !== undefined) seen.delete(id)
+    },
     push: (job) => turns.push(job),
     reserve: ({ reader }) => turns.push({ kind: 'reserve', reader }),
   })
@@ -216,11 +219,7 @@ export async function createMailbox(options: MailboxOptions): Promise<Mailbox> {
       }
       if (closed) return Promise.reject(new MailboxError('ERR_MAILBOX_CLOSED', 'the mailbox is closed'))
       const appended = new Promise<readonly MailboxPosition[]>((resolve, reject) => {
-        const fail = (error: unknown): void => {
-          if (id !== undefined) seen.delete(id)
-          reject(error)
-        }
-        waiting.enter(makeAppend(entries, content, { resolve, reject: fail }))
+        waiting.enter(makeAppend(entries, content, { resolve, reject }))
       })
       if (isNamed) seen.set(origin, id, appended)
       return appended

@@ -69,6 +69,8 @@ export type WaitingOptions = {
   readonly limits: MailboxLimits
   readonly telemetry: Telemetry
   readonly give: Give | undefined
+  /** An append was not taken: whoever comes with the same content again is not given its answer. */
+  onRefused(content: MailboxContent): void
   /** Sends an append to the store. */
   push(job: AppendJob): void
   /** Asks for more positions of a log. */
@@ -86,19 +88,19 @@ const holdMsMin = 4
 export function makeAppend(
   entries: readonly MailboxEntry[],
   content: MailboxContent,
-  settle: Pick<Append, 'resolve' | 'reject'>,
+  { resolve, reject }: Pick<Append, 'resolve' | 'reject'>,
 ): Append {
   const places: Place[] = []
   let bytes = content.header.length + content.body.length
   for (const { entry } of entries) bytes += entry.length
-  const append: Append = { content, places, bytes, open: entries.length, isHeld: false, due: 0, ...settle }
+  const append: Append = { content, places, bytes, open: entries.length, isHeld: false, due: 0, resolve, reject }
   for (const { reader, entry } of entries)
     places.push({ append, reader, entry, log: undefined, n: 0, isGiven: false, isSent: false, isSettled: false })
   return append
 }
 
 export function createWaiting(options: WaitingOptions): Waiting {
-  const { logs, clock, limits, telemetry, give, push, reserve } = options
+  const { logs, clock, limits, telemetry, give, onRefused, push, reserve } = options
   const { skipHoldMs } = limits
   const held = new Set<Append>()
   // Appends in a turn, or on their way to one, with places that have no position: later ones must not overtake them.
@@ -265,6 +267,7 @@ export function createWaiting(options: WaitingOptions): Waiting {
     refuse(append, error) {
       for (const place of append.places) takeOut(place)
       unhold(append)
+      onRefused(append.content)
       append.reject(error)
     },
     issue(place, log) {

@@ -43,6 +43,9 @@ export function createGate(options: {
   const stanzas = createMeters()
   const octets = createMeters()
   const requests = createMeters()
+  // Filled in anew for each stanza: limits may change.
+  const sizes = { rate: { perSecond: 0, burst: 0 }, now: 0 }
+  const counts = { rate: { perSecond: 0, burst: 0 }, now: 0 }
 
   function refused(limit: string, wait: number): number {
     if (wait > 0) telemetry.count(`relay.limit.${limit}`)
@@ -85,15 +88,16 @@ export function createGate(options: {
     },
     stanza(account, bytes) {
       const now = clock.monotonic()
-      const count = { perSecond: limits.stanzasPerAccountPerSecond, burst: limits.stanzasPerAccountBurst }
-      const size = {
-        perSecond: limits.bytesPerAccountPerSecond,
-        burst: Math.max(limits.bytesPerAccountBurst, limits.stream.frameBytesMax),
-      }
-      const wait = octets.wait(account, bytes, { rate: size, now })
+      sizes.rate.perSecond = limits.bytesPerAccountPerSecond
+      sizes.rate.burst = Math.max(limits.bytesPerAccountBurst, limits.stream.frameBytesMax)
+      sizes.now = now
+      const wait = octets.wait(account, bytes, sizes)
       if (wait > 0) return refused('bytesPerAccountPerSecond', wait)
-      const later = refused('stanzasPerAccountPerSecond', stanzas.take(account, 1, { rate: count, now }))
-      if (later === 0) octets.take(account, bytes, { rate: size, now })
+      counts.rate.perSecond = limits.stanzasPerAccountPerSecond
+      counts.rate.burst = limits.stanzasPerAccountBurst
+      counts.now = now
+      const later = refused('stanzasPerAccountPerSecond', stanzas.take(account, 1, counts))
+      if (later === 0) octets.take(account, bytes, sizes)
       return later
     },
     request(peer) {

@@ -50,10 +50,17 @@ export function createLinkCharge(
   },
   telemetry: Telemetry,
 ): (meter: LinkMeter, bytes: number, now: number) => number {
+  // Filled in anew for each frame: limits may change.
+  const at = { rate: { perSecond: 0, burst: 0 }, now: 0 }
   return (meter, bytes, now) => {
     const { framesPerSecond, framesBurst, bytesPerSecond, bytesBurst } = limits()
-    const forFrames = charge(meter.frames, 1, { rate: { perSecond: framesPerSecond, burst: framesBurst }, now })
-    const forBytes = charge(meter.octets, bytes, { rate: { perSecond: bytesPerSecond, burst: bytesBurst }, now })
+    at.now = now
+    at.rate.perSecond = framesPerSecond
+    at.rate.burst = framesBurst
+    const forFrames = charge(meter.frames, 1, at)
+    at.rate.perSecond = bytesPerSecond
+    at.rate.burst = bytesBurst
+    const forBytes = charge(meter.octets, bytes, at)
     if (forFrames > 0) telemetry.count('relay.limit.framesPerSecond')
     if (forBytes > 0) telemetry.count('relay.limit.bytesPerSecond')
     return Math.max(forFrames, forBytes)

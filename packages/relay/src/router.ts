@@ -13,7 +13,9 @@ import {
   packEntries,
   packHeader,
   type Settlement,
+  type StanzaEntry,
   type StanzaFrame,
+  type StanzaHeader,
 } from '@parley/stream'
 import { deviceReader, domainReader } from './bounces.ts'
 import type { RelayContext } from './context.ts'
@@ -89,12 +91,24 @@ export function createRouter(
   }
 
   function storeLocal(stanza: StanzaFrame, { lane, early = false }: RouteOptions): Promise<Settlement> {
+    const one = lane.waiting === 0 ? planOne(stanza) : undefined
+    if (one !== undefined) return appendOne(stanza, one, { lane, early })
     const planned = lane.waiting === 0 ? planNow(stanza) : undefined
     if (planned !== undefined) return appendPlan(stanza, planned, { lane, early })
     // Wrapped, so that the next one waits for the append to begin and not for its end.
     return inLane(lane, async () => ({ appended: appendPlan(stanza, await planLater(stanza), { lane, early }) })).then(
       ({ appended }) => appended,
     )
+  }
+
+  /** What the devices of the one recipient get, in the usual case: the card is in memory, and nothing speaks against it. */
+  function planOne({ header, entries }: StanzaFrame): Place | undefined {
+    const [address] = header.to
+    const card = address === undefined || header.to.length > 1 ? undefined : directory.headInMemory(address)
+    if (address === undefined || card === undefined || directory.refuses(address, header.from)) return undefined
+    const to = recipientOf(address, card)
+    const made = entriesFor(header, entries, to)
+    return made.length > limits.fanOutMax ? undefined : { to, entries: made }
   }
 
   /** Who is to get what, if all cards are in memory. */
@@ -125,7 +139,7 @@ export function createRouter(
       else if (directory.refuses(address, header.from)) refusing.push(address)
       else {
         const to = recipientOf(address, card)
-        const entries = entriesFor(stanza, to)
+        const entries = entriesFor(header, stanza.entries, to)
         targets += entries.length
         places.push({ to, entries })
       }
@@ -149,14 +163,14 @@ export function createRouter(
     return made
   }
 
-  function entriesFor({ header, entries }: StanzaFrame, to: Recipient): readonly MailboxEntry[] {
-    const shared = entries.find(({ device }) => device === '*')
-    const packed = shared === undefined ? undefined : packEntries([shared])
+  function entriesFor(header: StanzaHeader, entries: readonly StanzaEntry[], to: Recipient): readonly MailboxEntry[] {
+    const shared = entries.find(isShared)
+    const packed = shared === undefined ? undefined : packEntries(entries.length === 1 ? entries : [shared])
     const made: MailboxEntry[] = []
     for (const { device, reader } of to.readers) {
       // A stanza to the own account is for the other devices.
       if (to.address === header.from && device === header.device) continue
-      const mine = shared !== undefined && entries.length === 1 ? undefined : entries.find((each) => each.device === device)
+      const mine = packed !== undefined && entries.length === 1 ? undefined : entries.find((each) => each.device === device)
       const entry = mine === undefined ? packed : packEntries([mine])
       if (entry !== undefined) made.push({ reader, entry })
     }
@@ -171,16 +185,30 @@ export function createRouter(
 
   function appendPlaces(stanza: StanzaFrame, places: readonly Place[], how: How): Promise<Required<Settlement>> {
     const [first] = places
-    const isOne = first !== undefined && places.length === 1
-    const entries = isOne ? first.entries : places.flatMap((place) => place.entries)
-    const under = isOne ? first.to.name : places.map(({ to }) => to.name).join(' ')
-    return append(stanza, { entries, under, ...how }).then(
+    if (first !== undefined && places.length === 1) return appendOne(stanza, first, how)
+    const entries = places.flatMap((place) => place.entries)
+    return append(stanza, { entries, under: places.map(({ to }) => to.name).join(' '), ...how }).then(
       (positions) => {
-        for (const { reader, n } of positions) sessions.reading(reader)?.wake(n)
-        return isOne ? first.to.accepted : { cards: Object.assign({}, ...places.map(({ to }) => to.accepted.cards)), bounced: [] }
+        wakeReaders(positions)
+        return { cards: Object.assign({}, ...places.map(({ to }) => to.accepted.cards)), bounced: [] }
       },
       (error) => refused(stanza, { places, error, how }),
     )
+  }
+
+  function appendOne(stanza: StanzaFrame, place: Place, how: How): Promise<Required<Settlement>> {
+    const { to, entries } = place
+    return append(stanza, { entries, under: to.name, lane: how.lane, early: how.early }).then(
+      (positions) => {
+        wakeReaders(positions)
+        return to.accepted
+      },
+      (error) => refused(stanza, { places: [place], error, how }),
+    )
+  }
+
+  function wakeReaders(positions: readonly MailboxPosition[]): void {
+    for (const { reader, n } of positions) sessions.reading(reader)?.wake(n)
   }
 
   async function refused(
@@ -223,7 +251,7 @@ export function createRouter(
     const expiry = what.expiry ?? header.expiry
     const last = lane.origin
     const isSame = last?.from === from && last.device === device && last.under === under
-    const { name: origin } = isSame ? last : { name: `${from}/${device} ${under}` }
+    const origin = isSame ? last.name : `${from}/${device} ${under}`
     if (!isSame) lane.origin = { from, device, under, name: origin }
     return mailbox.append(entries, { header: packHeader(header), body, expiry, origin, id, isEarly: early })
   }
@@ -242,6 +270,10 @@ export function createRouter(
   }
 
   return { route }
+}
+
+function isShared({ device }: StanzaEntry): boolean {
+  return device === '*'
 }
 
 function inLane<T>(lane: Lane, work: () => Promise<T>): Promise<T> {

@@ -3,7 +3,7 @@
  * put together from them without parsing anything; the body is copied once, into the frame.
  * @module
  */
-import { isJsonObject, type JsonObject, parseJson, utf8, writeAscii } from '@parley/core'
+import { isJsonObject, type JsonObject, parseJson, utf8Into, writeAscii } from '@parley/core'
 import type { Place, StanzaEntry, StanzaHeader } from './frame.ts'
 import { entriesText, headerText, joinFrame, placeText } from './quick-frame.ts'
 
@@ -12,7 +12,11 @@ const comma = 0x2c
 
 /** The header as it is stored: shared by all readers. */
 export function packHeader(header: StanzaHeader): Uint8Array {
-  return utf8(`{${headerText(header)}}`)
+  // ASCII, as every member of a header is.
+  const text = `{${headerText(header)}}`
+  const octets = new Uint8Array(text.length)
+  utf8Into(text, octets)
+  return octets
 }
 
 /** Some entries as they are stored: their list on one line, then their octets. */
@@ -32,19 +36,16 @@ export function unpackFrame(stored: StoredStanza, place: Place): Uint8Array {
   const end = entry.indexOf(lineFeed)
   const numbers = placeText(place)
   const frame = new Uint8Array(numbers.length + header.length + entry.length + body.length)
-  let at = writeAscii(numbers, frame, 0)
-  at = write(entry.subarray(0, end), frame, at)
-  frame[at++] = comma
+  // Written from behind, each part whole: what stands too far left of an entry or a header is written over. Views would be garbage.
+  const at = numbers.length + end
+  frame.set(body, at + header.length + entry.length - end)
+  frame.set(entry, at + header.length - end)
+  frame.set(header, at)
   // The stored header begins with its own brace.
-  at = write(header.subarray(1), frame, at)
-  at = write(entry.subarray(end), frame, at)
-  write(body, frame, at)
+  frame[at] = comma
+  for (let i = 0; i < end; i++) frame[numbers.length + i] = entry[i] as number
+  writeAscii(numbers, frame, 0)
   return frame
-}
-
-function write(octets: Uint8Array, frame: Uint8Array, at: number): number {
-  frame.set(octets, at)
-  return at + octets.length
 }
 
 /** The members of a stored header, for those who must know them: a bounce, a trace. */
