@@ -3,21 +3,42 @@
  * put together from them without parsing anything; the body is copied once, into the frame.
  * @module
  */
-import { isJsonObject, type JsonObject, parseJson, utf8Into, writeAscii } from '@parley/core'
+import { isJsonObject, type JsonObject, parseJson, writeAscii } from '@parley/core'
 import type { Place, StanzaEntry, StanzaHeader } from './frame.ts'
-import { entriesText, headerText, joinFrame, placeText } from './quick-frame.ts'
+import { entriesText, joinFrame, placeText } from './quick-frame.ts'
 
 const lineFeed = 0x0a
 const comma = 0x2c
 
-/** The header as it is stored: shared by all readers. */
-export function packHeader(header: StanzaHeader): Uint8Array {
-  // ASCII, as every member of a header is.
-  const text = `{${headerText(header)}}`
-  const octets = new Uint8Array(text.length)
-  utf8Into(text, octets)
+/**
+ * The header as it is stored: shared by all readers. It is what `headerText` writes, in braces; piece by piece, because a text that is put
+ * together and thrown away was a tenth of what a stanza leaves to the garbage collector.
+ */
+export function packHeader({ id, from, device, to, class: stanzaClass, sent, expiry }: StanzaHeader): Uint8Array {
+  const names = to.length === 1 ? (to[0] as string) : to.join('","')
+  const [sentText, expiryText] = [String(sent), String(expiry)]
+  const values = id.length + from.length + device.length + names.length + stanzaClass.length + sentText.length + expiryText.length
+  const octets = new Uint8Array(namesLength + values)
+  let at = writeAscii('{"t":"stanza","id":"', octets, 0)
+  at = writeAscii(id, octets, at)
+  at = writeAscii('","from":"', octets, at)
+  at = writeAscii(from, octets, at)
+  at = writeAscii('","device":"', octets, at)
+  at = writeAscii(device, octets, at)
+  at = writeAscii('","to":["', octets, at)
+  at = writeAscii(names, octets, at)
+  at = writeAscii('"],"class":"', octets, at)
+  at = writeAscii(stanzaClass, octets, at)
+  at = writeAscii('","sent":', octets, at)
+  at = writeAscii(sentText, octets, at)
+  at = writeAscii(',"expiry":', octets, at)
+  at = writeAscii(expiryText, octets, at)
+  octets[at] = 0x7d
   return octets
 }
+
+/** What a stored header of empty values takes. */
+const namesLength = '{"t":"stanza","id":"","from":"","device":"","to":[""],"class":"","sent":,"expiry":}'.length
 
 /** Some entries as they are stored: their list on one line, then their octets. */
 export function packEntries(entries: readonly StanzaEntry[]): Uint8Array {

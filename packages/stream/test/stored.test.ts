@@ -1,6 +1,6 @@
 import { utf8 } from '@parley/core'
 import { describe, expect, it } from 'vitest'
-import { packEntries, packHeader, readFrame, unpackFrame, unpackHeader } from '../src/index.ts'
+import { packEntries, packHeader, readFrame, unpackFrame, unpackHeader, writeFrame } from '../src/index.ts'
 import { alice, bob, deviceOf, now, signingKey, stanzaId } from './parts.ts'
 
 const device = deviceOf(signingKey())
@@ -25,6 +25,16 @@ describe('stored stanzas', () => {
       ok: true,
       frame: { t: 'stanza', place: { c: 1 }, header: ephemeral, entries: [], body: new Uint8Array(0) },
     })
+  })
+
+  it('make the very octets of a stanza that was never stored', () => {
+    const many = Array.from({ length: 40 }, (_, i) => ({ device: deviceOf(signingKey()), octets: utf8('x'.repeat(i)) }))
+    for (const to of [[bob], [bob, alice]])
+      for (const own of [entries, many, many.slice(0, 1)]) {
+        const frame = { t: 'stanza', place: { c: 3, n: 9 }, header: { ...header, to }, entries: own, body: utf8('body') } as const
+        const stored = { header: packHeader(frame.header), entry: packEntries(own), body: frame.body }
+        expect(unpackFrame(stored, frame.place)).toEqual(writeFrame(frame))
+      }
   })
 
   it('tell their header to those who must know it', () => {
