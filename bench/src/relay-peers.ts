@@ -1,39 +1,32 @@
 /**
- * Servers that operators run today, on the same work through thin clients, where they are installed: mosquitto (MQTT 3.1.1 with QoS 1
- * over TCP) and nats-server (core, which stores nothing). Each has its own protocol's acknowledgements and no end-to-end anything.
+ * Servers that operators run today, on the same work through thin clients, where they are installed: Prosody and ejabberd (XMPP over
+ * WebSocket), mosquitto (MQTT 3.1.1 with QoS 1 over TCP) and nats-server (core, which stores nothing). Each has its own protocol's
+ * acknowledgements and no end-to-end anything.
  * @module
  */
 import { spawnSync } from 'node:child_process'
 import { mkdirSync, writeFileSync } from 'node:fs'
-import { createServer, connect as dial, type Socket } from 'node:net'
+import { connect as dial, type Socket } from 'node:net'
 import { join } from 'node:path'
-import { type Client, type Listener, type Service, startServer } from './relay-service.ts'
+import { type Client, freePort, type Listener, type Service, startServer } from './relay-service.ts'
+import { startEjabberd, startProsody } from './relay-xmpp.ts'
 
-export type Peer = { readonly name: string; start(folder: string): Promise<Service> }
+export type Peer = { readonly name: string; readonly stores: boolean; start(folder: string): Promise<Service> }
 
 /** Peers that are installed, and why the others are not measured. */
 export function findPeers(): { readonly found: readonly Peer[]; readonly skipped: readonly string[] } {
-  const known: readonly Peer[] = [
-    { name: 'mosquitto', start: startMosquitto },
-    { name: 'nats-server', start: startNats },
+  const known: readonly (Peer & { readonly needs: readonly string[] })[] = [
+    { name: 'prosody', needs: ['prosody'], stores: true, start: startProsody },
+    { name: 'ejabberd', needs: ['ejabberdctl', 'erl'], stores: true, start: startEjabberd },
+    { name: 'mosquitto', needs: ['mosquitto'], stores: true, start: startMosquitto },
+    { name: 'nats-server', needs: ['nats-server'], stores: false, start: startNats },
   ]
   const isInstalled = (program: string): boolean => spawnSync('which', [program]).status === 0
+  const lacks = (peer: { readonly needs: readonly string[] }): boolean => !peer.needs.every(isInstalled)
   return {
-    found: known.filter(({ name }) => isInstalled(name)),
-    skipped: [
-      ...known.filter(({ name }) => !isInstalled(name)).map(({ name }) => `${name}: not installed`),
-      'prosody, ejabberd: no thin client for XMPP here',
-    ],
+    found: known.filter((peer) => !lacks(peer)),
+    skipped: known.filter(lacks).map(({ name, needs }) => `${name}: ${needs.join(' and ')} not installed`),
   }
-}
-
-/** A port that nobody has. */
-export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await new Promise((done) => server.once('listening', done))
-  const address = server.address()
-  await new Promise((done) => server.close(done))
-  return typeof address === 'object' && address !== null ? address.port : 0
 }
 
 async function startMosquitto(folder: string): Promise<Service> {

@@ -32,6 +32,7 @@ export type Target = {
 export function targets({ figures, federation }: Run): readonly Target[] {
   const named = (name: string): Figures | undefined => figures.find((one) => one.name === name)
   const [relay, floor, forwarder] = [named('parley-relay'), named('bare ws + LevelDB'), named('bare ws forwarder')]
+  const ejabberd = named('ejabberd')
   const made: Target[] = []
   const add = (target: string, bound: number, figure: number | undefined, atMost: boolean): void => {
     if (figure === undefined || Number.isNaN(figure)) return
@@ -44,6 +45,9 @@ export function targets({ figures, federation }: Run): readonly Target[] {
   add('online, microseconds of processor time a message', 26, relay?.online?.cpuMicros, true)
   add('stored, of bare ws + LevelDB', 0.9, ratio(relay?.absent?.storedPerSecond, floor?.absent?.storedPerSecond), false)
   add('drained, of bare ws + LevelDB', 0.9, ratio(relay?.absent?.drainedPerSecond, floor?.absent?.drainedPerSecond), false)
+  add('online, times ejabberd over WebSocket', 2.5, ratio(relay?.online?.perSecond, ejabberd?.online?.perSecond), false)
+  add('stored, times ejabberd', 3, ratio(relay?.absent?.storedPerSecond, ejabberd?.absent?.storedPerSecond), false)
+  add('drained, times ejabberd', 1.7, ratio(relay?.absent?.drainedPerSecond, ejabberd?.absent?.drainedPerSecond), false)
   add('p99 at 5,000 a second, of the bare forwarder', 2, ratio(p99(relay), p99(forwarder)), true)
   if (relay?.idleBytes !== undefined && forwarder?.idleBytes !== undefined)
     add('octets of an idle connection, more than the bare forwarder', 3072, relay.idleBytes - forwarder.idleBytes, true)

@@ -5,6 +5,7 @@
  */
 import { spawn } from 'node:child_process'
 import { readFileSync } from 'node:fs'
+import { createServer } from 'node:net'
 import { createInterface } from 'node:readline'
 
 /** One connection. What it sends is taken over by the service when `accepted` is called for it, in order. */
@@ -50,6 +51,17 @@ export type ServerOptions = {
 }
 
 const ticksPerSecond = 100
+/** A server that is not ready by then is given up, and one that has not ended by then is killed. */
+const [startMs, stopMs] = [60_000, 20_000]
+
+/** A port that nobody has. */
+export async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1')
+  await new Promise((done) => server.once('listening', done))
+  const address = server.address()
+  await new Promise((done) => server.close(done))
+  return typeof address === 'object' && address !== null ? address.port : 0
+}
 
 /** Starts a program of Node that prints `port=…` when it is ready. `--profile=FOLDER` has it write a profile there. */
 export function startNode(args: readonly string[]): Promise<ServerProcess> {
@@ -84,7 +96,14 @@ export async function startServer(command: readonly string[], options: ServerOpt
     for (const input of [child.stdout, child.stderr]) createInterface({ input }).on('line', look)
     child.once('close', () => found(undefined))
     child.once('error', () => found(undefined))
+    setTimeout(() => found(undefined), startMs).unref()
   })
+  const stop = async (): Promise<void> => {
+    child.kill()
+    const late = setTimeout(() => child.kill('SIGKILL'), stopMs)
+    await ended
+    clearTimeout(late)
+  }
   const match = await running
   if (match !== undefined)
     return {
@@ -92,11 +111,9 @@ export async function startServer(command: readonly string[], options: ServerOpt
       cpuSeconds: () => cpuSecondsOf(pid),
       memoryBytes: () => memoryBytesOf(pid),
       stderr: () => stderr,
-      async stop() {
-        child.kill()
-        await ended
-      },
+      stop,
     }
+  await stop()
   throw new Error(`${command.join(' ')} did not start: ${stderr}`)
 }
 

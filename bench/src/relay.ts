@@ -10,9 +10,9 @@ import { cpus, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { startFloor } from './relay-floor.ts'
 import { startParley } from './relay-parley.ts'
-import { findPeers, freePort } from './relay-peers.ts'
+import { findPeers } from './relay-peers.ts'
 import { type Federation, type Figures, print, type Run, targets } from './relay-report.ts'
-import type { Service } from './relay-service.ts'
+import { freePort, type Service } from './relay-service.ts'
 import { absent, atRate, idling, logins, mixed, quick, saturated, whole } from './relay-work.ts'
 
 const asJson = process.argv.includes('--json')
@@ -65,8 +65,10 @@ async function measureAll(): Promise<Run> {
   figures.push(await steps('bare ws forwarder', () => startFloor(undefined), { online: true, absent: false, idle: true }))
   if (has('peers')) {
     const { found, skipped } = findPeers()
-    for (const { name, start } of found)
-      figures.push(await steps(name, start, { online: true, absent: name === 'mosquitto', idle: true }))
+    for (const { name, stores, start } of found) {
+      const onFailure = (part: string, why: string): number => notes.push(`not measured: ${name}, ${part}: ${why}`)
+      figures.push(await steps(name, start, { online: true, absent: stores, idle: true, onFailure }))
+    }
     notes.push(...skipped.map((why) => `not measured: ${why}`))
   }
   return { figures, ...(has('federation') ? { federation: await federated() } : {}), notes }
@@ -78,21 +80,33 @@ type Steps = {
   readonly idle: boolean
   readonly logins?: boolean
   readonly mixed?: boolean
+  /** Told what went wrong or took too long, where that does not end the run. */
+  readonly onFailure?: (part: string, why: string) => void
 }
+
+/** More than any part takes of somebody else's server. */
+const partMs = 300_000
 
 /** Each part on a service that was just started, so that none pays for the one before. */
 async function steps(name: string, start: (folder: string) => Promise<Service>, wanted: Steps): Promise<Figures> {
+  const { onFailure } = wanted
   let figures: Figures = { name }
   let count = 0
   const on = async (part: string, measure: (service: Service) => Promise<Partial<Figures>>): Promise<void> => {
     if (!has(part)) return
     console.error(`${name}: ${part}`)
-    const service = await start(join(folder, `${name} ${count++}`.replaceAll(/[^a-z0-9]/g, '-')))
+    let service: Service
     let made: Partial<Figures> = {}
     try {
-      made = await measure(service)
-    } finally {
-      await service.stop()
+      service = await start(join(folder, `${name} ${count++}`.replaceAll(/[^a-z0-9]/g, '-')))
+      try {
+        made = await (onFailure === undefined ? measure(service) : inTime(measure(service)))
+      } finally {
+        await service.stop()
+      }
+    } catch (error) {
+      if (onFailure === undefined) throw error
+      return onFailure(part, String(error).slice(0, 1000))
     }
     figures = { ...figures, ...made, name }
     const totals = service.totals?.()
@@ -111,6 +125,18 @@ async function steps(name: string, start: (folder: string) => Promise<Service>, 
   if (wanted.logins === true) await on('logins', async (service) => ({ logins: await logins(service, scale) }))
   if (wanted.mixed === true) await on('mixed', async (service) => ({ memory: await mixed(service, scale) }))
   return figures
+}
+
+async function inTime<Made>(work: Promise<Made>): Promise<Made> {
+  let timer: NodeJS.Timeout | undefined
+  const late = new Promise<never>((_, failed) => {
+    timer = setTimeout(() => failed(new Error(`not done in ${partMs / 1000} seconds`)), partMs)
+  })
+  try {
+    return await Promise.race([work, late])
+  } finally {
+    clearTimeout(timer)
+  }
 }
 
 /** Half of the clients at one relay write to the other half at another one. */
