@@ -77,8 +77,10 @@ export async function startEjabberd(folder: string): Promise<Service> {
   const script = readFileSync(spawnSync('which', ['ejabberdctl'], { encoding: 'utf8' }).stdout.trim(), 'utf8')
   const modules = /^ *ERL_LIBS='?([^'\n]+)/m.exec(script)?.[1] ?? ''
   const command = ['erl', '+P', '250000', '+Q', '65536', '-noinput', '-mnesia', 'dir', JSON.stringify(join(folder, 'spool'))]
-  const server = await startServer([...command, '-s', 'ejabberd'], {
-    ready: /ejabberd .* is started/,
+  // On disc only, as it is made, each message for somebody costs as much as all that wait for them already.
+  const inMemoryToo = '{atomic, ok} = mnesia:change_table_copy_type(offline_msg, node(), disc_copies), io:put_chars("ready\\n").'
+  const server = await startServer([...command, '-s', 'ejabberd', '-eval', inMemoryToo], {
+    ready: /^ready/,
     port,
     cwd: folder,
     env: {
