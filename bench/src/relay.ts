@@ -15,6 +15,8 @@ import { type Federation, type Figures, print, type Run, targets } from './relay
 import { freePort, type Service } from './relay-service.ts'
 import { absent, atRate, idling, logins, mixed, quick, saturated, whole } from './relay-work.ts'
 
+/** More than any part takes of somebody else's server. */
+const partMs = 300_000
 const asJson = process.argv.includes('--json')
 const scale = process.argv.includes('--quick') ? quick : whole
 const only = process.argv
@@ -83,9 +85,6 @@ type Steps = {
   /** Told what went wrong or took too long, where that does not end the run. */
   readonly onFailure?: (part: string, why: string) => void
 }
-
-/** More than any part takes of somebody else's server. */
-const partMs = 300_000
 
 /** Each part on a service that was just started, so that none pays for the one before. */
 async function steps(name: string, start: (folder: string) => Promise<Service>, wanted: Steps): Promise<Figures> {
