@@ -21,6 +21,8 @@ export async function startProsody(folder: string): Promise<Service> {
     `data_path = "${folder}"`,
     'pidfile = "prosody.pid"',
     'daemonize = false',
+    // A third less processor time than with its default.
+    'gc = { mode = "generational" }',
     'run_as_root = true',
     'log = { { levels = { min = "info" }, to = "console" } }',
     'modules_enabled = { "saslauth", "websocket", "smacks", "register_ibr" }',
