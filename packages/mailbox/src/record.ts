@@ -99,44 +99,56 @@ const sharedKind = 1
 const fixedLength = 21
 
 export function encodeEntry(record: EntryRecord): Uint8Array {
-  const tail = 'bodyId' in record.content ? utf8(record.content.bodyId) : record.content.inline
-  return joinEntry(record, 'bodyId' in record.content ? sharedKind : inlineKind, [tail])
+  const { content } = record
+  const isShared = 'bodyId' in content
+  const tail = isShared ? utf8(content.bodyId) : content.inline
+  const octets = new Uint8Array(fixedLength + record.entry.length + tail.length)
+  octets.set(tail, writeFixed(octets, isShared ? sharedKind : inlineKind, record))
+  return octets
 }
 
 /** The record of a stanza that shares nothing: header and body stand in it. */
 export function encodeOwnEntry(
-  record: Pick<EntryRecord, 'expiry' | 'size' | 'entry'>,
+  record: Pick<EntryRecord, 'expiry' | 'size' | 'entry' | 'headerLength'>,
   { header, body }: { readonly header: Uint8Array; readonly body: Uint8Array },
 ): Uint8Array {
-  return joinEntry({ ...record, headerLength: header.length }, inlineKind, [header, body])
-}
-
-function joinEntry(
-  { expiry, size, entry, headerLength }: Omit<EntryRecord, 'content'>,
-  kind: number,
-  tail: readonly Uint8Array[],
-): Uint8Array {
-  let length = fixedLength + entry.length
-  for (const part of tail) length += part.length
-  const octets = new Uint8Array(length)
-  const view = new DataView(octets.buffer)
-  octets[0] = kind
-  view.setUint32(1, Math.floor(expiry / 0x100000000))
-  view.setUint32(5, expiry % 0x100000000)
-  view.setUint32(9, size)
-  view.setUint32(13, entry.length)
-  view.setUint32(17, headerLength)
-  octets.set(entry, fixedLength)
-  let at = fixedLength + entry.length
-  for (const part of tail) {
-    octets.set(part, at)
-    at += part.length
-  }
+  const octets = new Uint8Array(fixedLength + record.entry.length + header.length + body.length)
+  const at = writeFixed(octets, inlineKind, record)
+  octets.set(header, at)
+  octets.set(body, at + header.length)
   return octets
 }
 
+/** Everything before the tail; answers where that begins. */
+function writeFixed(
+  octets: Uint8Array,
+  kind: number,
+  { expiry, size, entry, headerLength }: Pick<EntryRecord, 'expiry' | 'size' | 'entry' | 'headerLength'>,
+): number {
+  octets[0] = kind
+  writeU32(octets, 1, Math.floor(expiry / 0x100000000))
+  writeU32(octets, 5, expiry % 0x100000000)
+  writeU32(octets, 9, size)
+  writeU32(octets, 13, entry.length)
+  writeU32(octets, 17, headerLength)
+  octets.set(entry, fixedLength)
+  return fixedLength + entry.length
+}
+
+// A DataView for each stanza would be garbage.
+function writeU32(octets: Uint8Array, at: number, value: number): void {
+  octets[at] = value >>> 24
+  octets[at + 1] = value >>> 16
+  octets[at + 2] = value >>> 8
+  octets[at + 3] = value
+}
+
 export function decodeEntry(bytes: Uint8Array): EntryRecord | undefined {
-  const [high, low, size, entryLength, headerLength] = [1, 5, 9, 13, 17].map((offset) => readU32(bytes, offset))
+  const high = readU32(bytes, 1)
+  const low = readU32(bytes, 5)
+  const size = readU32(bytes, 9)
+  const entryLength = readU32(bytes, 13)
+  const headerLength = readU32(bytes, 17)
   if (high === undefined || low === undefined || size === undefined || entryLength === undefined || headerLength === undefined)
     return undefined
   if (fixedLength + entryLength > bytes.length) return undefined

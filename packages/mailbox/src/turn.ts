@@ -300,7 +300,7 @@ export function createTurn(options: TurnOptions): (jobs: readonly Job[], again: 
         key: entryKey(log.reader, n),
         value:
           bodyId === undefined
-            ? encodeOwnEntry({ expiry, size, entry }, { header, body })
+            ? encodeOwnEntry({ expiry, size, entry, headerLength: header.length }, { header, body })
             : encodeEntry({ expiry, size, entry, headerLength: header.length, content: { bodyId } }),
       })
       mark(draft, log, expiry)

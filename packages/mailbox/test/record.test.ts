@@ -7,6 +7,7 @@ import {
   encodeEntry,
   encodeLog,
   encodeMeta,
+  encodeOwnEntry,
   entryKey,
   expiryKey,
   expiryRange,
@@ -20,6 +21,18 @@ const shared = { ...inline, content: { bodyId: 'AAAAAAAAAAAAAAAA' } }
 describe('records', () => {
   it.each([inline, shared])('an entry survives a round trip', (record) => {
     expect(decodeEntry(encodeEntry(record))).toEqual(record)
+  })
+
+  it('an entry is kind, expiry, size and two lengths in big-endian order, its own octets, then header and body', () => {
+    // The lower half of this expiry has its highest bit set.
+    const { expiry, size, entry, headerLength } = { ...inline, expiry: 0x19b_f0000001 }
+    const whole = new Uint8Array([...new Uint8Array(21), ...entry, ...utf8('{}body')])
+    const view = new DataView(whole.buffer)
+    view.setBigUint64(1, BigInt(expiry))
+    for (const [at, value] of [size, entry.length, headerLength].entries()) view.setUint32(9 + 4 * at, value)
+    expect(encodeEntry({ ...inline, expiry })).toEqual(whole)
+    expect(encodeOwnEntry({ ...inline, expiry }, { header: utf8('{}'), body: utf8('body') })).toEqual(whole)
+    expect(decodeEntry(whole)).toEqual({ ...inline, expiry })
   })
 
   it('an entry cut short inside its fixed part, its entry or its header is refused', () => {
