@@ -98,11 +98,15 @@ export async function startServer(command: readonly string[], options: ServerOpt
     child.once('error', () => found(undefined))
     setTimeout(() => found(undefined), startMs).unref()
   })
+  // It does not outlive a run that is broken off.
+  const end = (): boolean => child.kill('SIGKILL')
+  process.once('exit', end)
   const stop = async (): Promise<void> => {
     child.kill()
-    const late = setTimeout(() => child.kill('SIGKILL'), stopMs)
+    const late = setTimeout(end, stopMs)
     await ended
     clearTimeout(late)
+    process.off('exit', end)
   }
   const match = await running
   if (match !== undefined)

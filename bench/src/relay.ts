@@ -29,12 +29,10 @@ const has = (part: string): boolean => only === undefined || only.includes(part)
 if (process.platform === 'linux' && cpus().length > 1) spawnSync('taskset', ['-a', '-c', '-p', '1', String(process.pid)])
 
 const folder = mkdtempSync(join(tmpdir(), 'parley bench '))
-let run: Run
-try {
-  run = await measureAll()
-} finally {
-  rmSync(folder, { recursive: true, force: true, maxRetries: 3 })
-}
+// Broken off, it ends as it would by itself: its servers and its folder go.
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1))
+process.once('exit', () => rmSync(folder, { recursive: true, force: true, maxRetries: 3 }))
+const run = await measureAll()
 const machine = { node: process.version, cpu: cpus()[0]?.model, cores: cpus().length }
 if (asJson) console.log(JSON.stringify({ machine, scale, ...run, targets: targets(run) }, undefined, 2))
 else {
