@@ -70,6 +70,7 @@ export function createDelivery(parts: DeliveryParts): Delivery {
   const kept = createKept(limits)
   const waiters = new Set<Waiter>()
   const timers = new Set<() => void>()
+  let sealing = 0
   let running: Promise<void> | undefined
   let again = false
   let closed = false
@@ -82,6 +83,7 @@ export function createDelivery(parts: DeliveryParts): Delivery {
   const reload = (): void => {
     queue = new Map()
     keys = new Map()
+    sealing = 0
     const accepted: [string, StanzaRow][] = []
     for (const [key, row] of state.rows('stanza')) {
       if (wasAccepted(state, row)) accepted.push([key, row])
@@ -102,6 +104,7 @@ export function createDelivery(parts: DeliveryParts): Delivery {
     const isFirst = tx.group('outbox', to).keys.size === 1
     try {
       if (isFirst && !closed && sealRow(tx, { ...parts, sealed }, key).outcome === 'done') {
+        noteSealing(tx)
         refresh(tx, to)
         return
       }
@@ -139,7 +142,8 @@ export function createDelivery(parts: DeliveryParts): Delivery {
     try {
       await commit((tx) => {
         const result = sealRow(tx, { ...parts, sealed }, key)
-        if (result.outcome !== 'done') blocked.add(to)
+        if (result.outcome === 'done') noteSealing(tx)
+        else blocked.add(to)
         if (result.outcome === 'wants') tx.after(() => parts.wantCards(result.address))
         refresh(tx, to)
       })
@@ -312,8 +316,16 @@ export function createDelivery(parts: DeliveryParts): Delivery {
     }
   }
 
+  // Out of the outbox, and not in the queue before it is durable.
+  const noteSealing = (tx: Tx): void => {
+    sealing++
+    tx.after(() => {
+      sealing--
+    })
+  }
+
   const noticeDrained = (): void => {
-    if (state.size('outbox') > 0 || queue.size > 0) return
+    if (state.size('outbox') > 0 || queue.size > 0 || sealing > 0) return
     for (const { done } of [...waiters]) done()
   }
 
