@@ -135,6 +135,10 @@ async function startRelay(): Promise<{ readonly url: string; stop(): void }> {
   const [count, bytes] = [4 * messages, 4096 * messages]
   const limits = {
     mailbox: { countMax: count, bytesMax: bytes },
+    framesPerSecond: 100_000,
+    framesBurst: count,
+    bytesPerSecond: 1024 * 1024 * 1024,
+    bytesBurst: 1024 * 1024 * 1024,
     accountCountMax: count,
     accountBytesMax: bytes,
     stanzasPerAccountPerSecond: 100_000,
