@@ -1,11 +1,10 @@
 /**
- * One connection of a device: login against the directory, stanzas in, the mailbox out within the window, requests.
+ * One connection of a device: login, stanzas in, the mailbox out within the window, requests.
  * The stream's rules are in @parley/stream; this binds them to the relay's parts.
  * @module
  */
 import type { Connection } from '@parley/core'
-import { type CardDevice, deviceOn, type ReadCard, readCard } from '@parley/identity'
-import { type Key, readKey } from '@parley/jose'
+import { deviceOn } from '@parley/identity'
 import type { MailboxItem } from '@parley/mailbox'
 import {
   type C2sServer,
@@ -13,12 +12,12 @@ import {
   type C2sServerOutput,
   createC2sServer,
   type Login,
-  type Registering,
   type Settlement,
   type StoredStanza,
   type StreamCode,
   sizeOf,
 } from '@parley/stream'
+import type { Admission, Decision } from './admission.ts'
 import { deviceReader, unpackBounce } from './bounces.ts'
 import { deviceName, type RelayContext } from './context.ts'
 import { createLinks, type Link } from './link.ts'
@@ -40,7 +39,7 @@ export type DeviceSessionParts = {
   readonly sessions: Sessions
   readonly router: Router
   readonly requests: Requests
-  registration(): RegistrationMode
+  readonly admission: Admission
   /** Keeps the relay open until the work is done. */
   track(work: Promise<unknown>): void
   /** The connection of a session from this network address has ended. */
@@ -51,14 +50,7 @@ export interface DeviceSessions {
   enter(connection: Connection): DeviceSession
 }
 
-/** Who may open an account: anybody, who has an invitation, or nobody. */
-export type RegistrationMode = 'open' | 'invite' | 'closed'
-
 type Proven = { readonly address: Login['address']; readonly device: Login['device']; readonly reader: string }
-type Decision =
-  | { readonly card: ReadCard; readonly key: Key; readonly account: 'known' | 'registered' }
-  | { readonly refused: StreamCode; readonly wait?: number }
-
 /** What a session is made of. The functions are those of all sessions: most connections do nothing for long, and there are many. */
 type Own = {
   readonly server: C2sServer
@@ -83,7 +75,7 @@ type Session = Link & Own
 
 export function createDeviceSessions(context: RelayContext, parts: DeviceSessionParts): DeviceSessions {
   const { clock, limits, mailbox, directory, gate, telemetry } = context
-  const { sessions, router, requests, registration, track, onEnd } = parts
+  const { admission, sessions, router, requests, track, onEnd } = parts
   const links = createLinks<Own>({
     ...context,
     kind: 'device',
@@ -126,50 +118,18 @@ export function createDeviceSessions(context: RelayContext, parts: DeviceSession
   ): Promise<void> {
     const wait = gate.login(session.connection.peer)
     if (wait > 0) return void apply(session, session.server.end('rate-limited', { wait }))
-    const decision = await decide(session, login, offered)
+    const { server } = session
+    const { peer } = session.connection
+    const decision = await admission.decide({ login, offered, peer, proves: (key) => server.proves(key, clock.now()) })
     if ('refused' in decision) {
-      gate.failed(session.connection.peer)
+      gate.failed(peer)
       // The same answer at the same time, whether the account exists or not.
       clock.at(came + limits.refusalDelayMs, () =>
-        apply(session, session.server.end(decision.refused, decision.wait === undefined ? {} : { wait: decision.wait })),
+        apply(session, server.end(decision.refused, decision.wait === undefined ? {} : { wait: decision.wait })),
       )
       return
     }
     await admit(session, login, decision)
-  }
-
-  async function decide(session: Session, login: Login, offered: Registering | undefined): Promise<Decision> {
-    const { address, device } = login
-    if (offered !== undefined) return decideRegistration(session, login, offered)
-    const card = await directory.head(address)
-    const found = card === undefined ? undefined : deviceOn(card.card, device)
-    if (card === undefined || found === undefined) return { refused: 'login-refused' }
-    const key = keyOf(found.device)
-    if (key === undefined || !session.server.proves(key, clock.now())) return { refused: 'login-refused' }
-    return found.status === 'active' ? { card, key, account: 'known' } : { refused: 'device-removed' }
-  }
-
-  async function decideRegistration(session: Session, login: Login, offered: Registering): Promise<Decision> {
-    const mode = registration()
-    if (mode === 'closed') return { refused: 'registration-closed' }
-    const wait = gate.registration(session.connection.peer)
-    if (wait > 0) return { refused: 'rate-limited', wait }
-    const read = readCard(offered.card)
-    const found = read.ok ? deviceOn(read.card, login.device) : undefined
-    const key = found?.status === 'active' ? keyOf(found.device) : undefined
-    if (!read.ok || key === undefined || !session.server.proves(key, clock.now())) return { refused: 'registration-refused' }
-    const { address, device } = login
-    const outcome = await directory.register({
-      address,
-      device,
-      card: read,
-      statement: offered.statement,
-      needsInvite: mode === 'invite',
-      invite: offered.invite,
-      now: clock.now(),
-    })
-    if (outcome === 'known' || outcome === 'registered') return { card: read, key, account: outcome }
-    return { refused: outcome }
   }
 
   async function admit(
@@ -395,9 +355,4 @@ function nothing(): void {}
 /** Positions up to here were sent on this stream, or handled before it. */
 function sentOn({ server }: Session): number {
   return server.sender?.last ?? 0
-}
-
-function keyOf(device: CardDevice): Key | undefined {
-  const result = readKey(device.signingKey)
-  return result.ok ? result.key : undefined
 }

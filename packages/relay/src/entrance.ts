@@ -5,8 +5,9 @@
  */
 import type { Connection, Domain } from '@parley/core'
 import { s2sProtocol, streamCodes, writeFrame } from '@parley/stream'
+import type { Admission } from './admission.ts'
 import type { RelayContext } from './context.ts'
-import { createDeviceSessions, type DeviceSession, type RegistrationMode } from './device-session.ts'
+import { createDeviceSessions, type DeviceSession } from './device-session.ts'
 import type { KeysOfDomains } from './domain-keys.ts'
 import type { Federation } from './federation.ts'
 import { createPeerSession, type PeerSession } from './peer-session.ts'
@@ -34,7 +35,7 @@ export type EntranceParts = {
   readonly requests: Requests
   readonly federation: Federation
   readonly keys: KeysOfDomains
-  registration(): RegistrationMode
+  readonly admission: Admission
   /** Keeps the relay open until the work is done. */
   track(work: Promise<unknown>): void
 }

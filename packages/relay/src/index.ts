@@ -3,9 +3,9 @@
  * @module
  */
 export type { Account, AccountDevice, Accounts } from './accounts.ts'
+export type { RegistrationMode } from './admission.ts'
 export type { Blocklist } from './blocklist.ts'
 export { checkStore, type StoreCheck } from './check.ts'
-export type { RegistrationMode } from './device-session.ts'
 export { RelayError, type RelayErrorCode } from './errors.ts'
 export type { FederationPolicy } from './federation.ts'
 export type { Invite, Invites, NewInvite } from './invites.ts'

@@ -9,10 +9,10 @@ import { type Jwk, thumbprint } from '@parley/jose'
 import { createMailbox } from '@parley/mailbox'
 import { c2sProtocol, s2sProtocol } from '@parley/stream'
 import { type Accounts, createAccounts } from './accounts.ts'
+import { createAdmission, type RegistrationMode } from './admission.ts'
 import { type Blocklist, openBlocklist } from './blocklist.ts'
 import { isDeviceReader, limitOf, quotaOf } from './bounces.ts'
 import type { RelayContext } from './context.ts'
-import type { RegistrationMode } from './device-session.ts'
 import { createDirectory } from './directory.ts'
 import { createKeysOfDomains } from './domain-keys.ts'
 import { createEntrance } from './entrance.ts'
@@ -184,7 +184,7 @@ export async function createRelay(options: RelayOptions): Promise<Relay> {
     requests,
     federation,
     keys,
-    registration: () => registration,
+    admission: createAdmission(context, { registration: () => registration }),
     track,
   })
 
