@@ -2,6 +2,7 @@ import { execFileSync } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import type { Store } from '@parley/core'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { openLevelStore, openReopeningStore } from '../src/level/index.ts'
 
@@ -20,6 +21,22 @@ const mayMount = mount(probe, '1m')
 if (mayMount) execFileSync('umount', [probe])
 rmSync(probe, { recursive: true })
 
+const value = new Uint8Array(100_000)
+const put = (key: string) => [{ type: 'put', key, value }] as const
+
+/** Writes until the disk is full; answers how many values were taken. */
+async function fill(store: Store): Promise<number> {
+  let taken = 0
+  const everything = async (): Promise<void> => {
+    for (;;) {
+      await store.batch(put(String(taken)), { durable: true })
+      taken++
+    }
+  }
+  await expect(everything()).rejects.toMatchObject({ code: 'ERR_CORE_STORE_FULL', retryable: true })
+  return taken
+}
+
 describe.skipIf(!mayMount)('a store on a disk that is full', () => {
   let folder: string
   beforeEach(() => {
@@ -32,17 +49,8 @@ describe.skipIf(!mayMount)('a store on a disk that is full', () => {
   })
 
   it('says so, is read as before, and loses nothing that it took, before and after it is opened again', async () => {
-    const value = new Uint8Array(100_000)
-    const put = (key: string) => [{ type: 'put', key, value }] as const
     const store = await openLevelStore(join(folder, 'store'))
-    let taken = 0
-    const fill = async (): Promise<void> => {
-      for (;;) {
-        await store.batch(put(String(taken)), { durable: true })
-        taken++
-      }
-    }
-    await expect(fill()).rejects.toMatchObject({ code: 'ERR_CORE_STORE_FULL', retryable: true })
+    const taken = await fill(store)
     expect(taken).toBeGreaterThan(10)
     expect(await store.get(String(taken - 1))).toEqual(value)
     execFileSync('mount', ['-o', 'remount,size=30m', folder])
@@ -59,17 +67,8 @@ describe.skipIf(!mayMount)('a store on a disk that is full', () => {
   })
 
   it('goes on by itself once there is room, where it is opened so', async () => {
-    const value = new Uint8Array(100_000)
-    const put = (key: string) => [{ type: 'put', key, value }] as const
     const store = await openReopeningStore(() => openLevelStore(join(folder, 'store')))
-    let taken = 0
-    const fill = async (): Promise<void> => {
-      for (;;) {
-        await store.batch(put(String(taken)), { durable: true })
-        taken++
-      }
-    }
-    await expect(fill()).rejects.toMatchObject({ code: 'ERR_CORE_STORE_FULL', retryable: true })
+    const taken = await fill(store)
     // As long as there is no room it says so, however often it is asked.
     for (let i = 0; i < 5; i++)
       await expect(store.batch(put('none'), { durable: true })).rejects.toMatchObject({ retryable: true })
