@@ -5,6 +5,7 @@
  * @module
  */
 import type { Clock, Telemetry } from '@parley/core'
+import { createHeld } from './held.ts'
 import type { MailboxLimits } from './limits.ts'
 import type { Log, Logs } from './logs.ts'
 import type { MailboxContent, MailboxEntry, MailboxItem, MailboxPosition } from './mailbox.ts'
@@ -20,6 +21,9 @@ export type Append = {
   isHeld: boolean
   /** When that goes to the store at the latest. */
   due: number
+  /** Its neighbours in `Held`. */
+  before: Append | undefined
+  after: Append | undefined
   resolve(positions: readonly MailboxPosition[]): void
   reject(error: unknown): void
 }
@@ -93,7 +97,18 @@ export function makeAppend(
   const places: Place[] = []
   let bytes = content.header.length + content.body.length
   for (const { entry } of entries) bytes += entry.length
-  const append: Append = { content, places, bytes, open: entries.length, isHeld: false, due: 0, resolve, reject }
+  const append: Append = {
+    content,
+    places,
+    bytes,
+    open: entries.length,
+    isHeld: false,
+    due: 0,
+    before: undefined,
+    after: undefined,
+    resolve,
+    reject,
+  }
   for (const { reader, entry } of entries)
     places.push({ append, reader, entry, log: undefined, n: 0, isGiven: false, isSent: false, isSettled: false })
   return append
@@ -102,7 +117,7 @@ export function makeAppend(
 export function createWaiting(options: WaitingOptions): Waiting {
   const { logs, clock, limits, telemetry, give, onRefused, push, reserve } = options
   const { skipHoldMs } = limits
-  const held = new Set<Append>()
+  const held = createHeld()
   // Appends in a turn, or on their way to one, with places that have no position: later ones must not overtake them.
   const unplaced = new Set<Place>()
   const blocked = new Map<string, number>()
@@ -232,11 +247,14 @@ export function createWaiting(options: WaitingOptions): Waiting {
     const now = clock.monotonic()
     let next = Number.POSITIVE_INFINITY
     nextLook = next
-    for (const append of held) {
-      if (append.due <= now) release(append)
-      else next = Math.min(next, append.due)
+    for (let each = held.first; each !== undefined; ) {
+      // Nothing behind one goes to the store with it.
+      const { after } = each
+      if (each.due <= now) release(each)
+      else next = Math.min(next, each.due)
+      each = after
     }
-    if (held.size > 0) lookAt(Math.max(now + looksMs, next))
+    if (held.first !== undefined) lookAt(Math.max(now + looksMs, next))
   }
 
   /** Takes a place out; answers whether it was still in. */
@@ -309,7 +327,7 @@ export function createWaiting(options: WaitingOptions): Waiting {
       }
     },
     flush() {
-      for (const append of held) release(append)
+      while (held.first !== undefined) release(held.first)
       cancelLook()
       nextLook = Number.POSITIVE_INFINITY
     },
