@@ -150,10 +150,19 @@ function connect(
         } else if (event.kind === 'fatal' || event.kind === 'bounced') reject(new Error(JSON.stringify(event)))
       }
       if (accepted > 0) listener.accepted?.(accepted)
-      if (handled !== undefined) {
-        account.position = { epoch, n: handled }
-        act(stream.handled(handled))
-      }
+      if (handled !== undefined) acknowledge(handled)
+    }
+    // What came in one piece is acknowledged in one piece: an agent commits it so, too.
+    let handledUpTo = 0
+    const acknowledge = (n: number): void => {
+      account.position = { epoch, n }
+      if (handledUpTo === 0)
+        queueMicrotask(() => {
+          const upTo = handledUpTo
+          handledUpTo = 0
+          act(stream.handled(upTo))
+        })
+      handledUpTo = n
     }
     const send = (to: number, body: Uint8Array): void => {
       const now = Date.now()
