@@ -3,7 +3,7 @@
  * allows it; what they have told of their cards, and bounces for what never arrived.
  * @module
  */
-import type { Address, Connection, DeviceId, Domain, JsonObject } from '@parley/core'
+import { type Address, type Connection, type DeviceId, type Domain, isMessagingError, type JsonObject } from '@parley/core'
 import type { MailboxItem } from '@parley/mailbox'
 import { type BounceCode, bounceCodes, type CardVersions, type StoredStanza } from '@parley/stream'
 import { deviceReader, domainReader, originOf, storeBounce } from './bounces.ts'
@@ -146,11 +146,17 @@ export function createFederation(context: RelayContext, parts: FederationParts):
   async function bounceBack(item: MailboxItem, code: BounceCode): Promise<void> {
     const origin = originOf(item.header)
     if (origin === undefined) return
-    await storeBounce(mailbox, {
-      reader: deviceReader(origin.from, origin.device),
-      bounce: { id: origin.id, code, retryable: bounceCodes[code].retryable },
-      expiry: clock.now() + limits.lifetimeMs,
-    })
+    try {
+      await storeBounce(mailbox, {
+        reader: deviceReader(origin.from, origin.device),
+        bounce: { id: origin.id, code, retryable: bounceCodes[code].retryable },
+        expiry: clock.now() + limits.lifetimeMs,
+      })
+    } catch (error) {
+      // A sender who does not read cannot be told, and must not keep what has ended, or what others sent, in the store.
+      if (!isMessagingError(error) || error.code !== 'ERR_MAILBOX_FULL') throw error
+      telemetry.count('relay.peer.bounce_dropped')
+    }
     parts.onBounce(origin.from, origin.device)
   }
 

@@ -1,5 +1,6 @@
-import { type Domain, parseAddress, toDomain } from '@parley/core'
+import { type Domain, parseAddress, type StanzaId, toDomain } from '@parley/core'
 import { describe, expect, it } from 'vitest'
+import { relayLimits } from '../src/index.ts'
 import { createWorld, type RelayTestOptions } from './network.ts'
 
 // The simulated network finds a host by its port, so the domains carry one.
@@ -174,6 +175,40 @@ describe('a queue', () => {
     await world.until(() => alice.events.filter((event) => event.kind === 'bounced').length === 2)
     expect(alice.events.find((event) => event.kind === 'bounced')).toMatchObject({ id: ids[0], code: 'undeliverable' })
     expect(await a.relay.queues.list()).toMatchObject([{ count: 0 }])
+  })
+
+  it('ends for all, when it is given up or has expired, although the mailbox of one of the senders is full', async () => {
+    const limits = { mailbox: { ...relayLimits.mailbox, countMax: 2 }, undiscoveredMs: 1e9 }
+    const { world, a, b, alice } = await scene({ a: { federation: { discovery: true }, limits } })
+    const carol = world.device(world.account(`carol@${aName}`), { relay: a })
+    await carol.online({ register: true })
+    b.kill()
+    const send = async (to: string) => {
+      const ids = [alice, carol].map((each) => ({
+        each,
+        id: each.send(parseAddress(to), 'gone', { expiry: world.clock.now() + 60_000 }),
+      }))
+      await world.until(() => ids.every(({ each, id }) => each.ended(id) !== undefined))
+      return ids.map(({ id }) => id)
+    }
+    const [, dropped] = await send(`bob@${bName}`)
+    alice.drop()
+    await world.pass(100)
+    for (const text of ['one', 'two']) carol.send(alice.address, text)
+    await world.pass(1000)
+    expect(await a.relay.queues.drop(domain(bName))).toBe(2)
+    const isTold = (id: StanzaId | undefined) => carol.events.some((event) => event.kind === 'bounced' && event.id === id)
+    await world.until(() => isTold(dropped))
+    await alice.online()
+    const [, expired] = await send('bob@nowhere.example')
+    alice.drop()
+    await world.pass(100)
+    for (const text of ['three', 'four']) carol.send(alice.address, text)
+    await world.pass(200_000)
+    await carol.online()
+    await world.until(() => isTold(expired))
+    expect((await a.relay.queues.list()).map(({ count }) => count)).toEqual([0, 0])
+    expect(a.counts.get('relay.peer.bounce_dropped')).toBe(2)
   })
 
   it('keeps a stanza for a bounded time', async () => {
