@@ -198,6 +198,8 @@ export async function device(who: Identity | string, port: number, { scheme = 'w
         }),
       )
     },
+    /** The socket itself, for those who do not keep to the protocol. */
+    connection,
     /** The code with which the connection was closed. */
     ended,
     close: () => connection.close(1000, ''),

@@ -6,7 +6,7 @@ import type { Duplex } from 'node:stream'
 import { connect, type TLSSocket } from 'node:tls'
 import { fileURLToPath } from 'node:url'
 import { type DeviceId, type Domain, parseAddress, type StanzaId, utf8 } from '@parley/core'
-import { packPost, postPath } from '@parley/stream'
+import { packPost, postPath, writeFrame } from '@parley/stream'
 import { afterEach, describe, expect, it } from 'vitest'
 import { settings, variableOf } from '../src/settings.ts'
 import { command, device, folder, json, run, stopAll } from './harness.ts'
@@ -77,6 +77,22 @@ describe('health', () => {
     expect((await get(`http://127.0.0.1:${port}/readyz`))[0]).toBe(200)
     alice.send(`bob@${domain}`, 'there is room again')
     await back.event(() => back.texts().length === 2)
+  })
+})
+
+describe('a device that talks and does not read', () => {
+  it('is ended before what it is owed fills the memory', { timeout: 60_000 }, async () => {
+    const fast = { framesPerSecond: 1e6, framesBurst: 1e7, bytesPerSecond: 1e9, bytesBurst: 1e9 }
+    const { port, at } = await start({ limits: { ...fast, idleMs: 3000, bufferedBytesMax: 16_384 } })
+    const { connection } = await device(`mallory@${domain}`, port)
+    const ping = writeFrame({ t: 'ping' })
+    connection.pause()
+    type Status = { readonly counts: Readonly<Record<string, number>>; readonly connections: number }
+    // Each is answered, and the system keeps some megabytes of answers; the test's time limit ends this.
+    while ((await json<Status>([...at, 'status'])).counts['relay.device.ended.overloaded'] !== 1)
+      for (let i = 0; i < 5000; i++) connection.send(ping)
+    expect((await json<Status>([...at, 'status'])).counts['relay.limit.bufferedBytesMax']).toBe(1)
+    connection.close(1000, '')
   })
 })
 

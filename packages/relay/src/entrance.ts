@@ -21,7 +21,7 @@ export interface Entrance {
   enter(connection: Connection): void
   /** Devices with a stanza on its way to them since before this monotonic time. */
   stuck(before: number): number
-  /** Ends who was silent for too long. */
+  /** Ends who was silent for too long, or does not read what it is owed. */
   sweep(now: number): void
   /** Shows out the relays of domains that may not come any more. */
   review(): void
@@ -45,7 +45,7 @@ type Refusal = { readonly code: 'going-away' | 'overloaded' | 'rate-limited'; re
 export function createEntrance(context: RelayContext, parts: EntranceParts): Entrance {
   const { limits, gate, telemetry } = context
   const { federation } = parts
-  const open = new Set<DeviceSession | PeerSession>()
+  const open = new Map<DeviceSession | PeerSession, Connection>()
   const proven = new Map<Domain, PeerSession>()
   const devices = createDeviceSessions(context, { ...parts, onEnd: leave })
   let closing = false
@@ -73,7 +73,7 @@ export function createEntrance(context: RelayContext, parts: EntranceParts): Ent
       return
     }
     if (connection.subprotocol === s2sProtocol) enterPeer(connection)
-    else open.add(devices.enter(connection))
+    else open.set(devices.enter(connection), connection)
   }
 
   // A connection may end while its session is being made; it leaves after it has entered.
@@ -101,7 +101,7 @@ export function createEntrance(context: RelayContext, parts: EntranceParts): Ent
         leave(mine, connection.peer)
       },
     })
-    open.add(session)
+    open.set(session, connection)
   }
 
   return {
@@ -109,9 +109,17 @@ export function createEntrance(context: RelayContext, parts: EntranceParts): Ent
       return open.size
     },
     enter,
-    stuck: (before) => [...open].filter((session) => 'delivering' in session && (session.delivering() ?? before) < before).length,
+    stuck: (before) =>
+      [...open.keys()].filter((session) => 'delivering' in session && (session.delivering() ?? before) < before).length,
     sweep(now) {
-      for (const session of [...open]) if (now - session.heard() > limits.idleMs) session.end('idle')
+      for (const [session, connection] of open) {
+        if (now - session.heard() > limits.idleMs) session.end('idle')
+        // Acknowledgements and signs of life are owed whatever waits: for one who asks for them and does not read they would pile up.
+        else if (connection.bufferedBytes > 4 * limits.bufferedBytesMax) {
+          telemetry.count('relay.limit.bufferedBytesMax')
+          session.end('overloaded')
+        }
+      }
     },
     review() {
       for (const [name, session] of proven) if (federation.wayTo(name) === undefined) session.end('domain-unknown')
@@ -121,7 +129,7 @@ export function createEntrance(context: RelayContext, parts: EntranceParts): Ent
       const allEnded = new Promise<void>((done) => {
         onAllEnded = done
       })
-      for (const session of [...open]) session.end('going-away')
+      for (const session of open.keys()) session.end('going-away')
       return open.size === 0 ? Promise.resolve() : allEnded
     },
   }

@@ -72,7 +72,7 @@ export type RelayLimits = {
   readonly requestTimeoutMs: number
   /** Open requests to one other relay. */
   readonly remoteRequestsMax: number
-  /** Octets waiting for a slow connection, above which nothing more is read for it. */
+  /** Octets waiting for a slow connection, above which nothing more is read for it; one for which four times as many wait is ended. */
   readonly bufferedBytesMax: number
   /** Stanza expiry may lie so far ahead. */
   readonly lifetimeMs: number
