@@ -58,16 +58,26 @@ export type ConfigResult =
 
 const count = z.number().int().nonnegative()
 
+// A rate of nothing would never be paid for, an interval of nothing never end: only where 0 means "none" may it stand.
+const zeroLimits: readonly string[] = [
+  'accountsMax',
+  'invitesMax',
+  'blocksPerAccountMax',
+  'addressHeldMs',
+  'refusalDelayMs',
+  'skipHoldMs',
+  'heldBytesMax',
+  'recentBytesMax',
+]
+
 /** Every limit of the relay by its own name, lower or higher than its default; the nested ones too. */
 const limitNames = (defaults: object): z.ZodType =>
-  z.strictObject(
-    Object.fromEntries(
-      Object.entries(defaults).map(([name, value]) => [
-        name,
-        (typeof value === 'number' ? count : limitNames(value as object)).optional(),
-      ]),
-    ),
-  )
+  z.strictObject(Object.fromEntries(Object.entries(defaults).map(([name, value]) => [name, limitValue(name, value).optional()])))
+
+function limitValue(name: string, value: unknown): z.ZodType {
+  if (typeof value !== 'number') return limitNames(value as object)
+  return zeroLimits.includes(name) ? count : z.number().int().positive({ error: 'is at least 1' })
+}
 
 const domainText = z
   .string({ error: 'is needed: the part of addresses behind the @' })

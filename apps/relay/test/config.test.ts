@@ -139,6 +139,11 @@ describe('the configuration', () => {
     expect(limits.stream).toBeUndefined()
   })
 
+  it('takes a limit of 0 where that means that there is none of it', () => {
+    const { limits } = configOf(makeConfig([{ ...least, limits: { invitesMax: 0, mailbox: { skipHoldMs: 0 } } }]))
+    expect(limits).toMatchObject({ invitesMax: 0, mailbox: { skipHoldMs: 0 } })
+  })
+
   it.each([
     [{ prot: 1 }, 'prot: not known; did you mean port?'],
     [{ limits: { idelMs: 1 } }, 'limits.idelMs: not known; did you mean idleMs?'],
@@ -154,6 +159,9 @@ describe('the configuration', () => {
     [{ domain: 'not a domain' }],
     [{ registration: 'sometimes' }],
     [{ limits: { idleMs: -1 } }],
+    [{ limits: { idleMs: 0 } }],
+    [{ limits: { registrationsPerPeerPerHour: 0 } }],
+    [{ limits: { mailbox: { positionBlock: 0 } } }],
     [{ logLevel: 'loud' }],
     [{ logAddresses: 'yes' }],
     [{ adminListen: 'here' }],
