@@ -28,11 +28,14 @@ export type CommandIo = {
   err(text: string): void
 }
 
+// Without a network there is nothing to try; what waits is tried when the relay starts.
+const ofRunning: readonly string[] = ['queue.retry']
+
 /** Asks the running relay, or does it on the store. */
 async function ask(io: CommandIo, name: string, given: JsonObject = {}): Promise<Json> {
   const answer = await askRelay(controlPath(io.data), { do: name, with: given })
   if (answer === undefined) {
-    const operation = operations[name]
+    const operation = ofRunning.includes(name) ? undefined : operations[name]
     if (operation === undefined) throw new ProgramError('not-running', `no relay runs on ${io.data}`)
     return withRelayAlone(io.data, (parts) => operation({ ...parts, url: io.url, configFile: io.configFile }, given))
   }

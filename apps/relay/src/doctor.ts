@@ -27,28 +27,36 @@ export async function examine(io: CommandIo, { repair }: { readonly repair: bool
   const store = await openStoreAlone(io.data)
   try {
     const found = await checkStore(store, { now: Date.now() })
-    const isGood = report(io, found)
-    if (isGood || !repair) return isGood
+    if (found.findings.length === 0 || !repair) return report(io, found)
+    // As JSON it is one object in the end.
+    if (!io.json) report(io, found)
     // What is dropped changes sums, so it is looked at once more.
     for (let round = 0; round < 2; round++) {
       const { findings } = await checkStore(store, { now: Date.now() })
       const ops: readonly StoreOp[] = findings.flatMap((finding) => finding.repair?.ops ?? [])
       if (ops.length > 0) await store.batch(ops, { durable: true })
     }
-    io.out('repaired; what is left:\n')
-    return report(io, await checkStore(store, { now: Date.now() }))
+    if (!io.json) io.out('repaired; what is left:\n')
+    return report(io, await checkStore(store, { now: Date.now() }), found.findings)
   } finally {
     await store.close()
   }
 }
 
-function report(io: CommandIo, { rows, accounts, stanzas, findings, more }: StoreCheck): boolean {
+function report(
+  io: CommandIo,
+  { rows, accounts, stanzas, findings, more }: StoreCheck,
+  before?: StoreCheck['findings'],
+): boolean {
+  const shown = (list: StoreCheck['findings']) =>
+    list.map(({ row, problem, repair }) => ({ row, problem, repair: repair?.says ?? null }))
   const summary = {
     rows,
     accounts,
     stanzas,
     more,
-    findings: findings.map(({ row, problem, repair }) => ({ row, problem, repair: repair?.says ?? null })),
+    findings: shown(findings),
+    ...(before === undefined ? {} : { before: shown(before) }),
   }
   print(io, summary, () => {
     const lines = findings.map(({ row, problem, repair }) => `${row}: ${problem} [${repair?.says ?? 'only a backup helps'}]\n`)
@@ -67,6 +75,7 @@ async function salvage(io: CommandIo): Promise<void> {
     if (!isMessagingError(error) || error.code !== 'ERR_CORE_STORE_CORRUPT') throw error
     await writePrivateFile(join(io.data, restoredMark), new Uint8Array(0))
     await salvageLevelStore(join(io.data, 'store'))
-    io.out('the database was damaged; what can be read of it was put together anew\n')
+    const say = io.json ? io.err : io.out
+    say('the database was damaged; what can be read of it was put together anew\n')
   }
 }

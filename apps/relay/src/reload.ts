@@ -18,9 +18,14 @@ export function changesBetween(
   before: { readonly started: readonly Origin[]; readonly current: readonly Origin[] },
   after: readonly Origin[],
 ): Changes {
+  const isSecure = (origins: readonly Origin[]): boolean =>
+    origins.some(({ name, value }) => name === 'tlsCert' && value !== undefined)
+  // From plain to TLS or back is another listener.
+  const isSameListener = isSecure(before.started) === isSecure(after)
+  const isTaken = (name: string): boolean => reloads(name) && (isSameListener || !name.startsWith('tls'))
   return {
-    changed: differing(before.current, after).filter(reloads),
-    restart: differing(before.started, after).filter((name) => !reloads(name)),
+    changed: differing(before.current, after).filter(isTaken),
+    restart: differing(before.started, after).filter((name) => !isTaken(name)),
   }
 }
 

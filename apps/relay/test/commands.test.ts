@@ -191,6 +191,10 @@ describe('commands on queues', () => {
     await writer.event(() => writer.accepted() === 2)
     await program.stop()
     expect(await json([...at, 'queue', 'list'])).toMatchObject([{ domain: other, count: 1 }])
+    expect(await command([...at, 'queue', 'retry', other])).toMatchObject({
+      code: 69,
+      err: expect.stringContaining('no relay runs on'),
+    })
     expect(await json([...at, 'queue', 'drop', other])).toEqual({ domain: other, dropped: 1 })
     // The bounce waits for the sender.
     expect(await json([...at, 'account', 'show', alice])).toMatchObject({ devices: [{ mailbox: { count: 2 } }] })
@@ -314,6 +318,18 @@ describe('the doctor', () => {
     })
     const again = await start(data)
     expect(await textsOf(who, again.port, 1)).toEqual(['two'])
+  })
+
+  it('says as one JSON object what it found and what is left', async () => {
+    const { at, data, program } = await inhabited()
+    await program.stop()
+    const store = await openLevelStore(join(data, 'store'))
+    await store.batch([{ type: 'put', key: 'relay/accounts', value: utf8('7') }], { durable: true })
+    await store.close()
+    expect(await json([...at, 'doctor', '--repair'])).toMatchObject({
+      findings: [],
+      before: [{ row: 'relay/accounts', problem: 'says 7, there are 2', repair: 'writes what is there' }],
+    })
   })
 
   it('puts a database together whose list of files is noise, and the relay starts on it under a new epoch', async () => {

@@ -254,6 +254,13 @@ describe('a change of the configuration', () => {
     })
   })
 
+  it('from plain to TLS waits for a restart, and says so', async () => {
+    const { at, port, write } = await start()
+    write({ tlsCert: join(certificates, 'first.cert.pem'), tlsKey: join(certificates, 'first.key.pem') })
+    expect(await json([...at, 'reload'])).toEqual({ changed: [], restart: ['tlsCert', 'tlsKey'] })
+    expect((await get(`http://127.0.0.1:${port}/readyz`))[0]).toBe(200)
+  })
+
   it('that is wrong changes nothing, and says all that is wrong', async () => {
     const { at, reload } = await start()
     const said = await reload({ prot: 1, logLevel: 'loud' })
