@@ -4,16 +4,17 @@
  * @module
  */
 import { fromUtf8, type StoreOp } from '@parley/core'
+import { decodeEntries, type EntryRecord, joinEntries } from './entry.ts'
 import { MailboxError } from './errors.ts'
 import { mailboxLimits } from './limits.ts'
 import {
   bodyKey,
-  decodeEntry,
   decodeLog,
   decodeMeta,
   decodeRefs,
   encodeLog,
   encodeRefs,
+  entryKey,
   expiryKey,
   type LogRecord,
   logKey,
@@ -45,6 +46,7 @@ export interface MailboxCheck {
 }
 
 type Sums = { count: number; bytes: number; first: number; last: number; expiry: number; marked: boolean; hasLog: boolean }
+type Found = { readonly key: string; readonly items: readonly EntryRecord[] }
 
 const entryPrefix = 'mailbox/entry/'
 
@@ -55,6 +57,8 @@ export function createMailboxCheck(options: { readonly expiryStepMs?: number } =
   // Bodies with the entries that point to them, and the count that stands in the store.
   const bodies = new Map<string, { users: number; refs: number | undefined; length: number }>()
   const readers = new Map<string, Sums>()
+  // The first record of each reader: the log, which comes later, says how much of it is acknowledged.
+  const begun = new Map<string, Found>()
   const logs: { readonly reader: string; readonly record: LogRecord }[] = []
   let stanzas = 0
 
@@ -67,29 +71,67 @@ export function createMailboxCheck(options: { readonly expiryStepMs?: number } =
   }
 
   function entry(key: string, value: Uint8Array): void {
-    const record = decodeEntry(value)
-    if (record === undefined) {
+    const last = positionIn(key)
+    const items = decodeEntries(value, last)
+    if (items === undefined) {
       drop(key, 'is no stanza')
       return
     }
-    const { content, expiry, size, headerLength } = record
-    if ('bodyId' in content) {
-      const body = bodies.get(content.bodyId)
-      if (body === undefined || headerLength > body.length) {
-        drop(key, body === undefined ? 'its body is missing' : 'its body is too short')
-        return
-      }
-      body.users++
-    }
-    stanzas++
     const reader = key.slice(entryPrefix.length, key.lastIndexOf(' '))
-    const n = positionIn(key)
-    const sums = readers.get(reader) ?? { count: 0, bytes: 0, first: n, last: n, expiry, marked: false, hasLog: false }
-    sums.count++
-    sums.bytes += size
-    sums.last = n
-    sums.expiry = Math.min(sums.expiry, expiry)
-    readers.set(reader, sums)
+    const sums = readers.get(reader)
+    if (sums !== undefined) {
+      count(sums, { key, items })
+      return
+    }
+    readers.set(reader, { count: 0, bytes: 0, first: Infinity, last: 0, expiry: Infinity, marked: false, hasLog: false })
+    // Where all is there, no stanza is looked at again.
+    const isWhole = items.every((item) => bodyProblem(item) === undefined)
+    begun.set(reader, { key, items: isWhole ? items.map(withoutContent) : items })
+  }
+
+  function bodyProblem({ bodyId, headerLength }: EntryRecord): string | undefined {
+    if (bodyId === undefined) return undefined
+    const body = bodies.get(bodyId)
+    if (body === undefined) return 'its body is missing'
+    return headerLength > body.length ? 'its body is too short' : undefined
+  }
+
+  function count(sums: Sums, { key, items }: Found): void {
+    const problems = new Map<EntryRecord, string>()
+    for (const item of items) {
+      const problem = bodyProblem(item)
+      if (problem !== undefined) {
+        problems.set(item, problem)
+        continue
+      }
+      const body = item.bodyId === undefined ? undefined : bodies.get(item.bodyId)
+      if (body !== undefined) body.users++
+      stanzas++
+      sums.count++
+      sums.bytes += item.size
+      sums.first = Math.min(sums.first, item.n)
+      sums.last = Math.max(sums.last, item.n)
+      sums.expiry = Math.min(sums.expiry, item.expiry)
+    }
+    const [problem] = problems.values()
+    if (problem === undefined) return
+    const left = items.filter((item) => !problems.has(item))
+    const newKey = entryKey(key.slice(entryPrefix.length, key.lastIndexOf(' ')), left.at(-1)?.n ?? 0)
+    const ops: StoreOp[] = [{ type: 'del', key }]
+    if (left.length > 0) ops.push({ type: 'put', key: newKey, value: joinEntries(left) })
+    find(key, problem, { says: problems.size === 1 ? 'drops this stanza' : `drops ${problems.size} stanzas`, ops })
+  }
+
+  /** Counts the first record of a reader: what is acknowledged of it is out of all sums. */
+  function begin(reader: string, acked: number): void {
+    const record = begun.get(reader)
+    const sums = readers.get(reader)
+    if (record === undefined || sums === undefined) return
+    begun.delete(reader)
+    const { key, items } = record
+    const left = items.filter(({ n }) => n > acked)
+    // All of it acknowledged and still there is something else.
+    count(sums, { key, items: left.length > 0 ? left : items })
   }
 
   function log(key: string, value: Uint8Array): void {
@@ -97,6 +139,7 @@ export function createMailboxCheck(options: { readonly expiryStepMs?: number } =
     const record = decodeLog(value)
     const sums = readers.get(reader)
     if (sums !== undefined) sums.hasLog = true
+    begin(reader, record?.acked ?? 0)
     if (record === undefined) find(key, 'is no record of a log')
     else logs.push({ reader, record })
   }
@@ -126,6 +169,7 @@ export function createMailboxCheck(options: { readonly expiryStepMs?: number } =
   }
 
   function endReader(reader: string, sums: Sums): void {
+    if (sums.count === 0) return
     if (!sums.hasLog) find(logKey(reader), 'is missing: stanzas stand in a log that nobody knows')
     if (sums.marked) return
     const key = expiryKey(Math.floor(sums.expiry / expiryStepMs), reader)
@@ -168,6 +212,7 @@ export function createMailboxCheck(options: { readonly expiryStepMs?: number } =
       return true
     },
     end() {
+      for (const reader of [...begun.keys()]) begin(reader, 0)
       for (const { reader, record } of logs) endLog(reader, record)
       for (const [reader, sums] of readers) endReader(reader, sums)
       for (const [id, body] of bodies) endBody(id, body)
@@ -177,9 +222,15 @@ export function createMailboxCheck(options: { readonly expiryStepMs?: number } =
       return stanzas
     },
     get readers() {
-      return readers.size
+      return [...readers.values()].filter(({ count }) => count > 0).length
     },
   }
+}
+
+const nothing = new Uint8Array(0)
+
+function withoutContent(item: EntryRecord): EntryRecord {
+  return { ...item, entry: nothing, inline: nothing, octets: nothing }
 }
 
 function newer(): MailboxError {

@@ -34,6 +34,15 @@ const text = (item: MailboxItem): string => (fromUtf8(item.body) ?? '').replace(
 const texts = async (mailbox: Mailbox, of: string, after = 0): Promise<string> =>
   (await mailbox.read(of, after, all)).map(text).join(' ')
 const to = (...readers: readonly string[]) => readers.map((name) => ({ reader: name, entry: utf8(`for ${name}`) }))
+/** Appends all without waiting for one another. */
+const together = async (
+  mailbox: Mailbox,
+  world: MailboxWorld,
+  names: readonly string[],
+  more: (name: string) => Partial<MailboxContent> = () => ({}),
+): Promise<void> => {
+  await Promise.all(names.map((name) => mailbox.append(to(reader, second), content(world, name, more(name)))))
+}
 const codeOf = async (promise: Promise<unknown>): Promise<unknown> =>
   promise.then(
     () => undefined,
@@ -175,6 +184,78 @@ export const mailboxCases: readonly MailboxCase[] = [
       const twice = await Promise.all([1, 2].map(() => mailbox.append(to(reader), content(world, 'a', again))))
       await mailbox.append(to(reader), content(world, 'b', { ...again, origin: 'device:alice@a.example/two' }))
       assert(twice[0]?.[0]?.n === twice[1]?.[0]?.n && (await texts(mailbox, reader)) === 'a b', 'once')
+    },
+  },
+  {
+    name: 'takes an acknowledgement of a part of what was appended at once, and keeps the rest over a crash',
+    async run(world) {
+      const before = await world.open({ countMax: 6 })
+      await together(before, world, ['a', 'b', 'c', 'd', 'e', 'f'])
+      const at = await before.read(reader, 0, all)
+      assert((await before.ack(reader, before.epoch, at[1]?.n ?? 0)) === 'done', 'a part')
+      assert((await texts(before, reader)) === 'c d e f' && (await texts(before, second)) === 'a b c d e f', 'the rest')
+      assert((await before.stats(reader)).count === 4, 'sums')
+      await before.append(to(reader), content(world, 'g'))
+      assert((await before.ack(reader, before.epoch, at[2]?.n ?? 0)) === 'done', 'one more')
+      world.crash()
+      const mailbox = await world.open()
+      // An acknowledgement that was not synced may be forgotten.
+      const left = await texts(mailbox, reader)
+      assert('a b c d e f g'.endsWith(left) && left.endsWith('d e f g'), 'over a crash')
+      assert((await mailbox.ack(reader, mailbox.epoch, at[3]?.n ?? 0)) === 'done', 'after the crash')
+      assert((await texts(mailbox, reader)) === 'e f g' && (await mailbox.stats(reader)).count === 3, 'what is left')
+      const end = (await mailbox.read(reader, 0, all)).at(-1)?.n ?? 0
+      assert((await mailbox.ack(reader, mailbox.epoch, end)) === 'done', 'all')
+      assert((await mailbox.stats(reader)).bytes === 0 && (await texts(mailbox, reader)) === '', 'nothing')
+      assert((await texts(mailbox, second)) === 'a b c d e f', 'the other reader keeps the bodies')
+    },
+  },
+  {
+    name: 'lets some expire of what was appended at once, before and after others are acknowledged',
+    async run(world) {
+      const mailbox = await world.open()
+      const soon = { expiry: world.now() + 1000 }
+      const later = { expiry: world.now() + 3 * hour }
+      await together(mailbox, world, ['a', 'b', 'c', 'd', 'e', 'f', 'g'], (name) => ('bdg'.includes(name) ? soon : later))
+      const at = await mailbox.read(reader, 0, all)
+      world.advance(2000)
+      assert((await texts(mailbox, reader)) === 'a c e f', 'not read')
+      await mailbox.ack(reader, mailbox.epoch, at[1]?.n ?? 0)
+      world.advance(hour)
+      const shown: string[] = []
+      const count = await mailbox.expire(world.now(), (of, item) => {
+        if (of === reader) shown.push(text(item))
+      })
+      assert(count === 5 && shown.join() === 'd,g', 'shown')
+      assert((await texts(mailbox, reader)) === 'c e f' && (await texts(mailbox, second)) === 'a c e f', 'the rest')
+      assert((await mailbox.stats(reader)).count === 3, 'sums')
+      assert(
+        (await mailbox.ack(reader, mailbox.epoch, at[4]?.n ?? 0)) === 'done' && (await texts(mailbox, reader)) === 'f',
+        'a part',
+      )
+      world.advance(3 * hour)
+      assert((await mailbox.expire(world.now())) === 5, 'all')
+      const { count: left, bytes } = await mailbox.stats()
+      assert(left === 0 && bytes === 0, 'nothing')
+    },
+  },
+  {
+    name: 'reads and acknowledges many that were appended at once, in pieces',
+    async run(world) {
+      const mailbox = await world.open()
+      const names = Array.from({ length: 150 }, (_, i) => `n${i}`)
+      await together(mailbox, world, names)
+      const got: string[] = []
+      for (let after = 0; ; ) {
+        const items = await mailbox.read(reader, after, { countMax: 7, bytesMax: 9000 })
+        if (items.length === 0) break
+        assert(items.length <= 4, 'limits')
+        after = items.at(-1)?.n ?? 0
+        got.push(...items.map(text))
+        if (got.length % 3 === 0) await mailbox.ack(reader, mailbox.epoch, after)
+        if (got.length % 3 === 0) assert((await mailbox.stats(reader)).count === names.length - got.length, 'sums')
+      }
+      assert(got.join() === names.join() && (await texts(mailbox, second)) === names.join(' '), 'order')
     },
   },
   {

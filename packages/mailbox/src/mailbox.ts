@@ -10,20 +10,8 @@ import { type MailboxLimits, mailboxLimits } from './limits.ts'
 import { createLogs, type Log } from './logs.ts'
 import type { Full, Quota } from './quota.ts'
 import { createRecent } from './recent.ts'
-import {
-  bodyKey,
-  decodeEntry,
-  decodeLog,
-  decodeMeta,
-  encodeMeta,
-  entryKey,
-  expiryRange,
-  logPrefix,
-  metaKey,
-  positionIn,
-  readerIn,
-  schemaVersion,
-} from './record.ts'
+import { decodeLog, decodeMeta, encodeMeta, expiryRange, logPrefix, metaKey, readerIn, schemaVersion } from './record.ts'
+import { readStored } from './stored.ts'
 import { createAckJob, createTurn, type Job } from './turn.ts'
 import { createTurns, type Turns } from './turns.ts'
 import { createWaiting, makeAppend } from './waiting.ts'
@@ -145,6 +133,7 @@ export async function createMailbox(options: MailboxOptions): Promise<Mailbox> {
   const turns: Turns<Job> = createTurns<Job>((jobs) => turn(jobs, turns.again))
   const seen = createSeen(limits.duplicatesMax)
   let closed = false
+  let expiring: Promise<number> = Promise.resolve(0)
 
   function submit<T>(make: (settle: { resolve(value: T): void; reject(error: unknown): void }) => Job): Promise<T> {
     if (closed) return Promise.reject(new MailboxError('ERR_MAILBOX_CLOSED', 'the mailbox is closed'))
@@ -156,35 +145,26 @@ export async function createMailbox(options: MailboxOptions): Promise<Mailbox> {
     return (await logs.load([reader])).get(reader) as Log
   }
 
-  async function* readStored(reader: string, { after, upTo }: { after: number; upTo: number }): AsyncGenerator<MailboxItem> {
-    if (after >= upTo) return
-    for await (const [key, value] of store.iterate({ gt: entryKey(reader, after), lte: entryKey(reader, upTo) })) {
-      const record = decodeEntry(value)
-      if (record === undefined) throw corrupt()
-      const { content, entry, expiry } = record
-      const octets = 'bodyId' in content ? await store.get(bodyKey(content.bodyId)) : content.inline
-      // A shared body may go while its entry is being read: then the entry went too.
-      if (octets === undefined && (await store.get(key)) === undefined) continue
-      if (octets === undefined || octets.length < record.headerLength) throw corrupt()
-      const header = octets.subarray(0, record.headerLength)
-      yield { n: positionIn(key), header, entry, body: octets.subarray(record.headerLength), expiry }
+  async function expireReader(reader: string, now: number, onExpired: Parameters<Mailbox['expire']>[1]): Promise<number> {
+    const log = await loadLog(reader)
+    const positions = new Map<number, Set<number>>()
+    for await (const { last, items } of readStored(store, log, { after: log.acked, upTo: log.durable })) {
+      const expired = items.filter(({ expiry }) => expiry <= now)
+      for (const item of expired) await onExpired?.(reader, item)
+      if (expired.length > 0) positions.set(last, new Set(expired.map(({ n }) => n)))
     }
+    if (positions.size === 0) return 0
+    return submit<number>((settle) => ({ kind: 'remove', reader, positions, ...settle }))
   }
 
-  async function expireReader(
-    reader: string,
-    now: number,
-    onExpired?: (reader: string, item: MailboxItem) => Promise<void> | void,
-  ): Promise<number> {
-    const log = await loadLog(reader)
-    const positions: number[] = []
-    for await (const item of readStored(reader, { after: log.acked, upTo: log.durable })) {
-      if (item.expiry > now) continue
-      await onExpired?.(reader, item)
-      positions.push(item.n)
-    }
-    if (positions.length === 0) return 0
-    return submit<number>((settle) => ({ kind: 'remove', reader, positions, ...settle }))
+  async function expireAll(now: number, onExpired: Parameters<Mailbox['expire']>[1]): Promise<number> {
+    const step = Math.floor(now / limits.expiryStepMs)
+    const due: string[] = []
+    for await (const [key] of store.iterate(expiryRange(step))) due.push(key)
+    let count = 0
+    for (const reader of new Set(due.map(readerIn))) count += await expireReader(reader, now, onExpired)
+    if (due.length > 0) await submit<void>((settle) => ({ kind: 'unmark', keys: due, ...settle }))
+    return count
   }
 
   function acknowledge(log: Log, upTo: number): Promise<AckOutcome> {
@@ -226,39 +206,43 @@ export async function createMailbox(options: MailboxOptions): Promise<Mailbox> {
     },
     async read(reader, after, { countMax, bytesMax }) {
       if (closed) throw new MailboxError('ERR_MAILBOX_CLOSED', 'the mailbox is closed')
-      const log = await loadLog(reader)
+      const log = logs.get(reader) ?? (await loadLog(reader))
       const now = clock.now()
-      const items: MailboxItem[] = []
+      const found: MailboxItem[] = []
       let bytes = 0
       const take = (item: MailboxItem): boolean => {
         if (item.expiry <= now) return true
         bytes += item.header.length + item.entry.length + item.body.length
-        if (items.length > 0 && (items.length >= countMax || bytes > bytesMax)) return false
-        items.push(item)
+        if (found.length > 0 && (found.length >= countMax || bytes > bytesMax)) return false
+        found.push(item)
         return true
       }
-      // The memory's part is taken at once with its border: what an acknowledgement takes out meanwhile is then only read once more.
-      const { from, items: newest } = log.end
-      const inMemory = newest.filter((item) => item.n > after)
-      for await (const item of readStored(reader, { after: Math.max(after, log.acked), upTo: Math.min(from, log.durable) })) {
-        if (!take(item)) return items
+      const { from, items } = log.end
+      if (after >= from) {
+        for (let i = indexBehind(items, after); i < items.length; i++) if (!take(items[i] as MailboxItem)) break
+        return found
       }
-      for (const item of inMemory) if (!take(item)) return items
-      return items
+      // The memory's part is taken at once with its border: what an acknowledgement takes out meanwhile is then only read once more.
+      const inMemory = items.slice()
+      for await (const stored of readStored(store, log, {
+        after: Math.max(after, log.acked),
+        upTo: Math.min(from, log.durable),
+      })) {
+        for (const item of stored.items) if (!take(item)) return found
+      }
+      for (const item of inMemory) if (!take(item)) break
+      return found
     },
     ack(reader, ackEpoch, upTo) {
       if (ackEpoch !== epoch) return Promise.resolve('other-epoch')
       const log = logs.get(reader)
       return log === undefined ? loadLog(reader).then((loaded) => acknowledge(loaded, upTo)) : acknowledge(log, upTo)
     },
-    async expire(now, onExpired) {
-      const step = Math.floor(now / limits.expiryStepMs)
-      const due: string[] = []
-      for await (const [key] of store.iterate(expiryRange(step))) due.push(key)
-      let count = 0
-      for (const reader of new Set(due.map(readerIn))) count += await expireReader(reader, now, onExpired)
-      if (due.length > 0) await submit<void>((settle) => ({ kind: 'unmark', keys: due, ...settle }))
-      return count
+    expire(now, onExpired) {
+      // One after another: what is found in a record is taken out of that record.
+      const expired = expiring.then(() => expireAll(now, onExpired))
+      expiring = expired.catch(() => 0)
+      return expired
     },
     drop(reader) {
       // What was given and not stored goes with the rest.
@@ -336,6 +320,18 @@ function corrupt(): MailboxError {
   return new MailboxError('ERR_MAILBOX_STORE_CORRUPT', 'an entry of the mailbox store is damaged')
 }
 
+/** Where those behind position `after` begin. */
+function indexBehind(items: readonly { readonly n: number }[], after: number): number {
+  let low = 0
+  let high = items.length
+  while (low < high) {
+    const middle = (low + high) >>> 1
+    if ((items[middle]?.n ?? 0) > after) high = middle
+    else low = middle + 1
+  }
+  return low
+}
+
 async function openEpoch(options: MailboxOptions): Promise<string> {
   const { store, random, restored = false } = options
   const value = await store.get(metaKey)
@@ -347,8 +343,9 @@ async function openEpoch(options: MailboxOptions): Promise<string> {
       'the mailbox store was written by a newer version; run that version, nothing was changed',
     )
   }
-  if (meta?.epoch !== undefined && !restored) return meta.epoch
-  const epoch = base64url(random.bytes(8))
+  if (meta?.epoch !== undefined && meta.schema === schemaVersion && !restored) return meta.epoch
+  // What an older version wrote can be read as it is; it must not read what is written from now on.
+  const epoch = (restored ? undefined : meta?.epoch) ?? base64url(random.bytes(8))
   await store.batch([{ type: 'put', key: metaKey, value: encodeMeta({ schema: schemaVersion, epoch }) }], { durable: true })
   return epoch
 }

@@ -11,9 +11,11 @@ export type RecentItem = {
   readonly body: Uint8Array
   readonly expiry: number
   readonly size: number
-  readonly bodyId?: string
+  readonly bodyId: string | undefined
+  /** The last position of the record that it is stored in. */
+  last: number
   /** It was taken out. */
-  isGone?: boolean
+  isGone: boolean
 }
 
 /** The end of one log: every stanza behind position `from` is in `items`, in order. */
@@ -39,7 +41,7 @@ export function createRecent(options: { readonly bytesMax: number }): Recent {
   let bytes = 0
 
   function remove(item: RecentItem): void {
-    if (item.isGone === true) return
+    if (item.isGone) return
     item.isGone = true
     bytes -= item.size
     gone++
@@ -47,7 +49,7 @@ export function createRecent(options: { readonly bytesMax: number }): Recent {
 
   function tidy(): void {
     if (gone < 64 || gone < order.length / 2) return
-    order = order.filter(({ item }) => item.isGone !== true)
+    order = order.filter(({ item }) => !item.isGone)
     first = 0
     gone = 0
   }
@@ -62,7 +64,7 @@ export function createRecent(options: { readonly bytesMax: number }): Recent {
       while (bytes > options.bytesMax) {
         const oldest = order[first++]
         if (oldest === undefined) break
-        if (oldest.item.isGone === true) continue
+        if (oldest.item.isGone) continue
         remove(oldest.item)
         oldest.end.items.shift()
         oldest.end.from = oldest.item.n

@@ -1,13 +1,13 @@
 /**
  * What a mailbox writes: keys and records in the store (design §6). Four families of keys, all below `mailbox/`:
- * `log/<reader>` its positions and sums, `entry/<reader> <n>` one stanza, `body/<id>` and `refs/<id>` a body that several
- * readers share and how many still hold it, `expiry/<step> <reader>` when a log has to be looked at.
+ * `log/<reader>` its positions and sums, `entry/<reader> <n>` one stanza or several that end at n (entry.ts), `body/<id>` and
+ * `refs/<id>` a body that several readers share and how many still hold it, `expiry/<step> <reader>` when a log has to be looked at.
  * @module
  */
 import { fromUtf8, isJsonObject, parseJson, readU32, sortable, u32, utf8 } from '@parley/core'
 
 /** The version of these records. A store with a higher one is refused untouched. */
-export const schemaVersion: number = 1
+export const schemaVersion: number = 2
 
 export const metaKey: string = 'mailbox/meta'
 export const logPrefix: string = 'mailbox/log/'
@@ -16,7 +16,10 @@ export function logKey(reader: string): string {
   return logPrefix + reader
 }
 
-// A reader's name holds no space, and a space sorts before every character of a name: so one log is one range.
+/**
+ * The key of the record that ends at position `n`. A reader's name holds no space, and a space sorts before every character of a name:
+ * so one log is one range.
+ */
 export function entryKey(reader: string, n: number): string {
   return `mailbox/entry/${reader} ${sortable(n)}`
 }
@@ -82,86 +85,6 @@ export function decodeLog(bytes: Uint8Array): LogRecord | undefined {
   const [reserved, durable, acked, count, sum] = text.split(' ').map(Number)
   // Five numbers by the pattern.
   return { reserved, durable, acked, count, bytes: sum } as LogRecord
-}
-
-/** One stored stanza: its own entry, and header and body either beside it or in a body record. */
-export type EntryRecord = {
-  readonly expiry: number
-  /** Octets of header, entry and body: what counts for the quota, wherever the body lies. */
-  readonly size: number
-  readonly entry: Uint8Array
-  readonly headerLength: number
-  readonly content: { readonly inline: Uint8Array } | { readonly bodyId: string }
-}
-
-const inlineKind = 0
-const sharedKind = 1
-const fixedLength = 21
-
-export function encodeEntry(record: EntryRecord): Uint8Array {
-  const { content } = record
-  const isShared = 'bodyId' in content
-  const tail = isShared ? utf8(content.bodyId) : content.inline
-  const octets = new Uint8Array(fixedLength + record.entry.length + tail.length)
-  octets.set(tail, writeFixed(octets, isShared ? sharedKind : inlineKind, record))
-  return octets
-}
-
-/** The record of a stanza that shares nothing: header and body stand in it. */
-export function encodeOwnEntry(
-  record: Pick<EntryRecord, 'expiry' | 'size' | 'entry' | 'headerLength'>,
-  { header, body }: { readonly header: Uint8Array; readonly body: Uint8Array },
-): Uint8Array {
-  const octets = new Uint8Array(fixedLength + record.entry.length + header.length + body.length)
-  const at = writeFixed(octets, inlineKind, record)
-  octets.set(header, at)
-  octets.set(body, at + header.length)
-  return octets
-}
-
-/** Everything before the tail; answers where that begins. */
-function writeFixed(
-  octets: Uint8Array,
-  kind: number,
-  { expiry, size, entry, headerLength }: Pick<EntryRecord, 'expiry' | 'size' | 'entry' | 'headerLength'>,
-): number {
-  octets[0] = kind
-  writeU32(octets, 1, Math.floor(expiry / 0x100000000))
-  writeU32(octets, 5, expiry % 0x100000000)
-  writeU32(octets, 9, size)
-  writeU32(octets, 13, entry.length)
-  writeU32(octets, 17, headerLength)
-  octets.set(entry, fixedLength)
-  return fixedLength + entry.length
-}
-
-// A DataView for each stanza would be garbage.
-function writeU32(octets: Uint8Array, at: number, value: number): void {
-  octets[at] = value >>> 24
-  octets[at + 1] = value >>> 16
-  octets[at + 2] = value >>> 8
-  octets[at + 3] = value
-}
-
-export function decodeEntry(bytes: Uint8Array): EntryRecord | undefined {
-  const high = readU32(bytes, 1)
-  const low = readU32(bytes, 5)
-  const size = readU32(bytes, 9)
-  const entryLength = readU32(bytes, 13)
-  const headerLength = readU32(bytes, 17)
-  if (high === undefined || low === undefined || size === undefined || entryLength === undefined || headerLength === undefined)
-    return undefined
-  if (fixedLength + entryLength > bytes.length) return undefined
-  const tail = bytes.subarray(fixedLength + entryLength)
-  const bodyId = bytes[0] === sharedKind ? fromUtf8(tail) : undefined
-  if (bytes[0] === inlineKind ? headerLength > tail.length : bodyId === undefined) return undefined
-  return {
-    expiry: high * 0x100000000 + low,
-    size,
-    entry: bytes.subarray(fixedLength, fixedLength + entryLength),
-    headerLength,
-    content: bodyId === undefined ? { inline: tail } : { bodyId },
-  }
 }
 
 export function encodeRefs(count: number): Uint8Array {

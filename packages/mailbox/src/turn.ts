@@ -3,27 +3,17 @@
  * It is the only writer of mailbox records. What is deleted goes first, so that no job sees what another job of its turn adds.
  * @module
  */
-import { base64url, type Clock, concat, type Random, type Store, type StoreOp, type Telemetry } from '@parley/core'
+import { base64url, type Clock, concat, type Random, type Store, type Telemetry } from '@parley/core'
+import { createDeletion, type Positions } from './deletion.ts'
+import { type Draft, type Group, makeDraft } from './draft.ts'
+import { bytesInGroup, encodeEntries, groupBytesMax } from './entry.ts'
 import { MailboxError } from './errors.ts'
 import type { MailboxLimits } from './limits.ts'
 import type { Log, Logs } from './logs.ts'
 import type { AckOutcome } from './mailbox.ts'
 import { type Full, fullBy } from './quota.ts'
-import type { Recent } from './recent.ts'
-import {
-  bodyKey,
-  decodeEntry,
-  decodeRefs,
-  encodeEntry,
-  encodeLog,
-  encodeOwnEntry,
-  encodeRefs,
-  entryKey,
-  expiryKey,
-  logKey,
-  positionIn,
-  refsKey,
-} from './record.ts'
+import type { Recent, RecentItem } from './recent.ts'
+import { bodyKey, encodeLog, encodeRefs, entryKey, expiryKey, logKey, refsKey } from './record.ts'
 import { type AppendJob, type Place, sizeOf, type Waiting } from './waiting.ts'
 
 type Settle<T> = { readonly resolve: (value: T) => void; readonly reject: (error: unknown) => void }
@@ -36,7 +26,7 @@ export type AckJob = Settle<AckOutcome> & {
   readonly promise: Promise<AckOutcome>
 }
 type ReserveJob = { readonly kind: 'reserve'; readonly reader: string }
-type RemoveJob = Settle<number> & { readonly kind: 'remove'; readonly reader: string; readonly positions: readonly number[] }
+type RemoveJob = Settle<number> & { readonly kind: 'remove'; readonly reader: string; readonly positions: Positions }
 type UnmarkJob = Settle<void> & { readonly kind: 'unmark'; readonly keys: readonly string[] }
 type DropJob = Settle<void> & { readonly kind: 'drop'; readonly reader: string }
 export type Job = AppendJob | AckJob | RemoveJob | UnmarkJob | DropJob | ReserveJob
@@ -59,20 +49,6 @@ const sharedBytesMin = 512
 // Marks are written once per reader and step; forgetting that they were written costs one more write each.
 const marksMax = 100_000
 
-/** What goes away: enough to delete it and to keep the sums. */
-type Gone = { readonly n: number; readonly size: number; readonly bodyId?: string }
-
-/** A batch in the making. `done` runs after it was written, in order. */
-type Draft = {
-  readonly ops: StoreOp[]
-  readonly touched: Set<Log>
-  readonly released: Map<string, number>
-  /** What goes into the store. */
-  readonly written: Place[]
-  readonly done: (() => void)[]
-  isDurable: boolean
-}
-
 /** A deletion up to an acknowledged position. */
 export function createAckJob(reader: string, upTo: number): AckJob {
   let settle: Settle<AckOutcome> | undefined
@@ -85,6 +61,7 @@ export function createAckJob(reader: string, upTo: number): AckJob {
 
 export function createTurn(options: TurnOptions): (jobs: readonly Job[], again: (jobs: readonly Job[]) => void) => Promise<void> {
   const { store, random, clock, limits, logs, recent, waiting, isThere, onFull, telemetry } = options
+  const deletion = createDeletion({ store, recent })
   const marked = new Set<string>()
   // Rises when marks may not have been written.
   let round = 0
@@ -96,20 +73,23 @@ export function createTurn(options: TurnOptions): (jobs: readonly Job[], again: 
   return async function turn(jobs, again) {
     const { now, later } = cut(jobs)
     if (later.length > 0) again(later)
-    const draft: Draft = { ops: [], touched: new Set(), released: new Map(), written: [], done: [], isDurable: false }
-    const appends = now.filter((job) => job.kind === 'append')
+    const draft = makeDraft(clock.now())
+    const appends: AppendJob[] = []
+    for (const job of now) if (job.kind === 'append') appends.push(job)
     try {
       await logs.reload(stale)
       // A batch that was refused may have been written all the same, and what it took out of memory not.
       for (const log of stale) recent.reset(log.end, log.issued)
       stale.clear()
-      const found = await logs.load(now.flatMap(readersOf))
+      const found = await logs.load(readersOf(now))
       for (const job of now) {
         if (job.kind === 'reserve') planReserve(draft, found.get(job.reader) as Log)
         else if (job.kind !== 'append') await planDeletion(draft, job, found)
       }
-      await planRefs(draft)
+      await deletion.bodies(draft)
       for (const job of appends) planAppend(draft, job, found)
+      for (const { log, items } of draft.groups)
+        draft.ops.push({ type: 'put', key: entryKey(log.reader, closed(items)), value: encodeEntries(items) })
       for (const log of draft.touched) draft.ops.push({ type: 'put', key: logKey(log.reader), value: encodeLog(log, log.issued) })
       if (draft.ops.length > 0) await store.batch(draft.ops, { durable: draft.isDurable })
     } catch (cause) {
@@ -122,21 +102,29 @@ export function createTurn(options: TurnOptions): (jobs: readonly Job[], again: 
       log.safe = log.reserved
       log.isReserving = false
     }
-    for (const place of draft.written) (place.log as Log).writing--
     for (const done of draft.done) done()
+    for (const place of draft.skipped) waiting.settle(place)
+    for (const place of draft.written) {
+      const log = place.log as Log
+      log.writing--
+      log.durable = Math.max(log.durable, place.n)
+      waiting.settle(place)
+    }
+    for (const group of draft.groups) keep(group)
     // What waited for deletions to leave the store is acknowledged now.
     for (const log of draft.touched) if (log.handled > log.acked || log.waiting.length > 0) waiting.handled(log, log.handled)
     waiting.advance()
     logs.trim()
   }
 
-  // A drop goes first in its turn, and a repeated deletion only with its like.
+  // A drop goes first in its turn, a removal alone, and a repeated deletion only with its like.
   function cut(jobs: readonly Job[]): { now: readonly Job[]; later: readonly Job[] } {
-    if (jobs.some((job) => retried.has(job))) {
-      return { now: jobs.filter((job) => retried.has(job)), later: jobs.filter((job) => !retried.has(job)) }
-    }
-    const at = jobs.findIndex((job, i) => i > 0 && job.kind === 'drop')
-    return at < 0 ? { now: jobs, later: [] } : { now: jobs.slice(0, at), later: jobs.slice(at) }
+    const isRepeat = (job: Job): boolean => job.kind !== 'append' && retried.has(job)
+    const isRepeating = jobs.some(isRepeat)
+    const mine = isRepeating ? jobs.filter(isRepeat) : jobs
+    const others = isRepeating ? jobs.filter((job) => !isRepeat(job)) : []
+    const at = mine[0]?.kind === 'remove' ? 1 : mine.findIndex(({ kind }, i) => i > 0 && (kind === 'drop' || kind === 'remove'))
+    return at < 0 ? { now: mine, later: others } : { now: mine.slice(0, at), later: [...mine.slice(at), ...others] }
   }
 
   function fail(failure: {
@@ -194,83 +182,21 @@ export function createTurn(options: TurnOptions): (jobs: readonly Job[], again: 
     // Every job's readers were loaded.
     const log = found.get(job.reader) as Log
     if (job.kind === 'remove') {
-      const gone = await storedAt(log, job.positions)
-      recent.forget(log.end, new Set(job.positions))
-      release(draft, log, gone)
-      draft.done.push(() => job.resolve(gone.length))
+      const count = await deletion.some(draft, log, job.positions)
+      draft.done.push(() => job.resolve(count))
       return
     }
     if (job.kind === 'drop') draft.isDurable = true
     else log.deletion = undefined
-    const upTo = job.kind === 'drop' ? log.issued : job.upTo
-    if (upTo > log.acked) {
-      const { from } = log.end
-      const older = log.count > log.end.items.length ? await storedBetween(log, Math.min(upTo, from)) : []
-      release(draft, log, [...older, ...recent.take(log.end, upTo)])
-      log.acked = upTo
-      draft.touched.add(log)
-    }
+    await deletion.all(draft, log, job.kind === 'drop' ? log.issued : job.upTo)
     draft.done.push(() => (job.kind === 'drop' ? job.resolve() : job.resolve('done')))
-  }
-
-  function release(draft: Draft, log: Log, gone: readonly Gone[]): void {
-    for (const { n, size, bodyId } of gone) {
-      draft.ops.push({ type: 'del', key: entryKey(log.reader, n) })
-      if (bodyId !== undefined) draft.released.set(bodyId, (draft.released.get(bodyId) ?? 0) + 1)
-      log.count -= 1
-      log.bytes -= size
-    }
-    if (gone.length > 0) draft.touched.add(log)
-  }
-
-  async function storedBetween(log: Log, upTo: number): Promise<Gone[]> {
-    const gone: Gone[] = []
-    for await (const [key, value] of store.iterate({ gt: entryKey(log.reader, log.acked), lte: entryKey(log.reader, upTo) })) {
-      gone.push(goneIn(positionIn(key), value))
-    }
-    return gone
-  }
-
-  async function storedAt(log: Log, positions: readonly number[]): Promise<Gone[]> {
-    const values = await store.getMany(positions.map((n) => entryKey(log.reader, n)))
-    return values.flatMap((value, i) => (value === undefined ? [] : [goneIn(positions[i] ?? 0, value)]))
-  }
-
-  async function planRefs(draft: Draft): Promise<void> {
-    const ids = [...draft.released.keys()]
-    if (ids.length === 0) return
-    const values = await store.getMany(ids.map(refsKey))
-    ids.forEach((id, i) => {
-      const left = (decodeRefs(values[i]) ?? 0) - (draft.released.get(id) ?? 0)
-      if (left > 0) draft.ops.push({ type: 'put', key: refsKey(id), value: encodeRefs(left) })
-      else draft.ops.push({ type: 'del', key: refsKey(id) }, { type: 'del', key: bodyKey(id) })
-    })
   }
 
   function planAppend(draft: Draft, job: AppendJob, found: ReadonlyMap<string, Log>): void {
     const { header, body, expiry } = job.append.content
-    const places: Place[] = []
-    for (const place of job.places) {
-      if (place.isSettled) continue
-      const log = found.get(place.reader) as Log
-      if (place.isGiven && place.n <= log.handled && log.count === 0) {
-        // Acknowledged before the store is handed it, and nothing of this reader is in there.
-        log.acked = Math.max(log.acked, place.n)
-        telemetry.count('mailbox.skipped')
-        draft.done.push(() => waiting.settle(place))
-      } else {
-        place.log = log
-        places.push(place)
-      }
-    }
-    // What a reader was given already had room when it was.
-    const isFull = (place: Place): boolean => {
-      const full = place.isGiven ? undefined : fullBy(place.log as Log, sizeOf(place))
-      if (full !== undefined) onFull?.(place.reader, full)
-      return full !== undefined
-    }
+    const places = toStore(draft, job, found)
     if (places.length === 0) return
-    if (places.some(isFull)) {
+    if (isFull(places)) {
       const full = new MailboxError('ERR_MAILBOX_FULL', 'a mailbox has reached its limit', { retryable: true })
       waiting.refuse(job.append, full)
       return
@@ -283,39 +209,75 @@ export function createTurn(options: TurnOptions): (jobs: readonly Job[], again: 
         { type: 'put', key: refsKey(bodyId), value: encodeRefs(places.length) },
       )
     }
+    draft.isDurable = true
     for (const place of places) {
       const log = place.log as Log
-      const { entry } = place
       const size = sizeOf(place)
       const n = waiting.issue(place, log)
       if (n > log.reserved) log.reserved = n + limits.positionBlock - 1
       log.count += 1
       log.bytes += size
       log.writing += 1
-      draft.touched.add(log)
       draft.written.push(place)
-      draft.isDurable = true
-      draft.ops.push({
-        type: 'put',
-        key: entryKey(log.reader, n),
-        value:
-          bodyId === undefined
-            ? encodeOwnEntry({ expiry, size, entry, headerLength: header.length }, { header, body })
-            : encodeEntry({ expiry, size, entry, headerLength: header.length, content: { bodyId } }),
-      })
+      gather(draft, log, { n, header, entry: place.entry, body, expiry, size, bodyId, last: n, isGone: false })
       mark(draft, log, expiry)
-      draft.done.push(() => {
-        log.durable = Math.max(log.durable, n)
-        waiting.settle(place)
-        if (isThere?.(log.reader) === false) recent.take(log.end, n)
-        else recent.push(log.end, { n, header, entry, body, expiry, size, ...(bodyId === undefined ? {} : { bodyId }) })
-      })
     }
+  }
+
+  /** The places that go into the store, with their logs. */
+  function toStore(draft: Draft, job: AppendJob, found: ReadonlyMap<string, Log>): readonly Place[] {
+    const places: Place[] = []
+    for (const place of job.places) {
+      if (place.isSettled) continue
+      const log = found.get(place.reader) as Log
+      if (place.isGiven && place.n <= log.handled && log.count === 0) {
+        // Acknowledged before the store is handed it, and nothing of this reader is in there.
+        log.acked = Math.max(log.acked, place.n)
+        telemetry.count('mailbox.skipped')
+        draft.skipped.push(place)
+      } else {
+        place.log = log
+        places.push(place)
+      }
+    }
+    return places
+  }
+
+  function isFull(places: readonly Place[]): boolean {
+    for (const place of places) {
+      // What a reader was given already had room when it was.
+      const full = place.isGiven ? undefined : fullBy(place.log as Log, sizeOf(place))
+      if (full === undefined) continue
+      onFull?.(place.reader, full)
+      return true
+    }
+    return false
+  }
+
+  /** Puts a stanza into the record that its log gets in this turn, or begins another one. */
+  function gather(draft: Draft, log: Log, item: RecentItem): void {
+    const bytes = bytesInGroup(item)
+    const group = draft.open.get(log)
+    if (group !== undefined && group.bytes + bytes <= groupBytesMax) {
+      group.items.push(item)
+      group.bytes += bytes
+      return
+    }
+    const next = { log, items: [item], bytes }
+    draft.open.set(log, next)
+    draft.groups.push(next)
+    draft.touched.add(log)
+  }
+
+  /** What was written stays in memory for readers who are there. */
+  function keep({ log, items }: Group): void {
+    if (isThere?.(log.reader) === false) recent.take(log.end, closed(items))
+    else for (const item of items) recent.push(log.end, item)
   }
 
   function mark(draft: Draft, log: Log, expiry: number): void {
     // Never a step that an expiry run may be unmarking just now.
-    const step = Math.floor(Math.max(expiry, clock.now()) / limits.expiryStepMs)
+    const step = Math.floor(Math.max(expiry, draft.now) / limits.expiryStepMs)
     if (log.marked?.step === step && log.marked.round === round) return
     log.marked = { step, round }
     const key = expiryKey(step, log.reader)
@@ -326,13 +288,19 @@ export function createTurn(options: TurnOptions): (jobs: readonly Job[], again: 
   }
 }
 
-function readersOf(job: Job): readonly string[] {
-  if (job.kind === 'append') return job.append.open === 0 ? [] : job.places.map(({ reader }) => reader)
-  return job.kind === 'unmark' ? [] : [job.reader]
+function readersOf(jobs: readonly Job[]): ReadonlySet<string> {
+  const readers = new Set<string>()
+  for (const job of jobs) {
+    if (job.kind === 'append') {
+      if (job.append.open > 0) for (const { reader } of job.places) readers.add(reader)
+    } else if (job.kind !== 'unmark') readers.add(job.reader)
+  }
+  return readers
 }
 
-function goneIn(n: number, value: Uint8Array): Gone {
-  const record = decodeEntry(value)
-  if (record === undefined) throw new MailboxError('ERR_MAILBOX_STORE_CORRUPT', 'an entry of the mailbox store is damaged')
-  return { n, size: record.size, ...('bodyId' in record.content ? { bodyId: record.content.bodyId } : {}) }
+/** The last position of a record that is complete, and every stanza of it knows it then. */
+function closed(items: readonly RecentItem[]): number {
+  const last = items[items.length - 1]?.n ?? 0
+  for (const item of items) item.last = last
+  return last
 }

@@ -63,6 +63,31 @@ describe('a look through a mailbox store', () => {
     expect(await check(store)).toEqual([])
   })
 
+  it('finds nothing in one with parts of records acknowledged and expired, also with bodies that are gone', async () => {
+    const { world, store, open } = opened()
+    const mailbox = await open()
+    const expiry = world.now() + 10 * stepMs
+    const append = (i: number) =>
+      mailbox.append(
+        [bob, carol].map((reader) => ({ reader, entry: utf8('entry') })),
+        { header: utf8('{}'), body: new Uint8Array(i * 100), expiry: expiry + (i % 3) * stepMs },
+      )
+    await Promise.all(Array.from({ length: 12 }, (_, i) => append(i)))
+    for (const [reader, i] of [
+      [bob, 7],
+      [carol, 9],
+      [bob, 8],
+    ] as const) {
+      const { acked } = await mailbox.position(reader)
+      const items = await mailbox.read(reader, acked, all)
+      await mailbox.ack(reader, mailbox.epoch, items.find(({ body }) => body.length === i * 100)?.n ?? 0)
+      expect(await check(store)).toEqual([])
+    }
+    world.advance(11 * stepMs + 1)
+    expect(await mailbox.expire(world.now())).toBeGreaterThan(0)
+    expect(await check(store)).toEqual([])
+  })
+
   it('counts stanzas and readers, and leaves other records alone', async () => {
     const { store } = await filled()
     const checking = createMailboxCheck()
@@ -107,6 +132,40 @@ describe('a look through a mailbox store', () => {
       }
     },
   )
+
+  it('takes only the stanzas out of a record that cannot be read, and knows what of it is acknowledged', async () => {
+    const { world, store, open } = opened()
+    const mailbox = await open()
+    const expiry = world.now() + 10 * stepMs
+    const entries = [bob, carol].map((reader) => ({ reader, entry: utf8('entry') }))
+    await Promise.all(
+      Array.from({ length: 6 }, (_, i) =>
+        mailbox.append(i % 2 === 0 ? entries : entries.slice(0, 1), {
+          header: utf8('{}'),
+          body: new Uint8Array(1000 + i),
+          expiry,
+        }),
+      ),
+    )
+    const items = await mailbox.read(bob, 0, all)
+    await mailbox.ack(bob, mailbox.epoch, items[0]?.n ?? 0)
+    await mailbox.close()
+    for await (const [key, value] of store.iterate({ gte: 'mailbox/body/', lt: 'mailbox/body/~' }))
+      if (value.length === 1006) await store.batch([del(key)], { durable: true })
+    expect((await check(store)).map(({ repair }) => repair?.says)).toEqual(
+      expect.arrayContaining(['drops this stanza', 'drops this stanza', 'forgets it']),
+    )
+    for (let i = 0; i < 2; i++)
+      await store.batch(
+        (await check(store)).flatMap(({ repair }) => repair?.ops ?? []),
+        { durable: true },
+      )
+    expect(await check(store)).toEqual([])
+    const again = await open()
+    const lengths = async (reader: string) => (await again.read(reader, 0, all)).map(({ body }) => body.length)
+    expect(await lengths(bob)).toEqual([1001, 1002, 1003, 1005])
+    expect(await lengths(carol)).toEqual([1000, 1002])
+  })
 
   it.each([
     ['a log that is noise', async () => [put(logKey(bob), utf8('noise'))]],

@@ -10,11 +10,18 @@ const readers = ['device:a@x.example/one', 'device:a@x.example/two', 'domain:y.e
 const all = { countMax: 10_000, bytesMax: 1e9 }
 
 /** What was promised of one stanza: it is there, it is gone, or a failure left it open. */
-type Promised = { readonly n: number; readonly text: string; state: 'stored' | 'acked' | 'open'; isAcking?: boolean }
+type Promised = {
+  readonly n: number
+  readonly text: string
+  readonly expiry: number
+  state: 'stored' | 'acked' | 'open'
+  isAcking?: boolean
+}
 
 type Counts = {
   appends: number
   given: number
+  expired: number
   crashes: number
   full: number
   refused: number
@@ -24,16 +31,16 @@ type Counts = {
 }
 
 function noCounts(): Counts {
-  return { appends: 0, given: 0, crashes: 0, full: 0, refused: 0, refusedAfter: 0, slow: 0, lost: 0 }
+  return { appends: 0, given: 0, expired: 0, crashes: 0, full: 0, refused: 0, refusedAfter: 0, slow: 0, lost: 0 }
 }
 
 /** One run: random work on a mailbox while its disk fails in every way it can; throws what does not hold. */
 async function run(seed: number, counts: Counts, { liesAboutSync = false } = {}): Promise<void> {
   const random = createSimRandom(seed)
   // Some readers are there and take what comes before it is stored, as a device that is online does.
-  const give: NonNullable<MailboxOptions['give']> = (reader, { n, header }) => {
+  const give: NonNullable<MailboxOptions['give']> = (reader, { n, header, expiry }) => {
     if (!random.chance(0.5)) return false
-    note(reader, n, { text: new TextDecoder().decode(header), state: 'open' })
+    note(reader, n, { text: new TextDecoder().decode(header), expiry, state: 'open' })
     counts.given++
     return true
   }
@@ -69,7 +76,7 @@ async function run(seed: number, counts: Counts, { liesAboutSync = false } = {})
     if (!isDone && !crashed) throw new Error('something was never answered')
   }
 
-  const note = (reader: string, n: number, more: Pick<Promised, 'text' | 'state'>): void => {
+  const note = (reader: string, n: number, more: Pick<Promised, 'text' | 'expiry' | 'state'>): void => {
     const at = `${reader} ${n}`
     const before = known.get(reader)?.get(n)
     // It may have been given before it was stored, and is the same then.
@@ -86,7 +93,7 @@ async function run(seed: number, counts: Counts, { liesAboutSync = false } = {})
     const content = {
       header: utf8(text),
       body: utf8('.'.repeat(random.int(3000))),
-      expiry: world.now() + 1e9,
+      expiry: world.now() + (random.chance(0.2) ? 1 + random.int(3000) : 1e9),
       isEarly: random.chance(0.8),
     }
     return mailbox
@@ -96,7 +103,7 @@ async function run(seed: number, counts: Counts, { liesAboutSync = false } = {})
       )
       .then(
         (positions) => {
-          for (const { reader, n } of positions) note(reader, n, { text, state: 'stored' })
+          for (const { reader, n } of positions) note(reader, n, { text, expiry: content.expiry, state: 'stored' })
         },
         () => {},
       )
@@ -118,16 +125,28 @@ async function run(seed: number, counts: Counts, { liesAboutSync = false } = {})
     )
   }
 
+  const expire = (): Promise<unknown> => {
+    world.advance(random.int(2000))
+    return mailbox.expire(world.now()).then(
+      (count) => {
+        counts.expired += count
+      },
+      () => {},
+    )
+  }
+
   const compare = async (when: string): Promise<void> => {
     for (const reader of readers) {
+      const asked = world.now()
       let items: Awaited<ReturnType<Mailbox['read']>> = []
       await settle([mailbox.read(reader, 0, all).then((read) => (items = read))])
       const mine = known.get(reader) ?? new Map<number, Promised>()
       const found = new Map(items.map((item) => [item.n, new TextDecoder().decode(item.header)]))
       const order = items.map(({ n }) => n)
       expect(order, `${when}: order`).toEqual([...order].sort((x, y) => x - y))
-      for (const { n, text, state } of mine.values()) {
-        if (state === 'stored') expect(found.get(n), `${when}: ${reader} ${n}`).toBe(text)
+      for (const { n, text, expiry, state } of mine.values()) {
+        if (state === 'stored' && expiry > world.now()) expect(found.get(n), `${when}: ${reader} ${n}`).toBe(text)
+        if (found.has(n)) expect(expiry, `${when}: ${reader} ${n} has expired`).toBeGreaterThan(asked)
         if (found.has(n)) expect(found.get(n), `${when}: ${reader} ${n}`).toBe(text)
       }
     }
@@ -155,7 +174,9 @@ async function run(seed: number, counts: Counts, { liesAboutSync = false } = {})
       disk.syncMs = 1 + random.int(400)
       counts.slow++
     } else if (kind <= 4) heal()
-    const work = Array.from({ length: 1 + random.int(6) }, () => (random.chance(0.7) ? append() : ack()))
+    const work = Array.from({ length: 1 + random.int(6) }, () =>
+      random.chance(0.7) ? append() : random.chance(0.8) ? ack() : expire(),
+    )
     if (random.chance(0.15)) {
       await schedule.run({ until: () => false, timeMax: schedule.time() + random.int(50) })
       for (const each of work) each.catch(() => {})

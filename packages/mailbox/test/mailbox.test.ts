@@ -1,4 +1,4 @@
-import { type Store, utf8 } from '@parley/core'
+import { fromUtf8, type Store, utf8 } from '@parley/core'
 import { describe, expect, it } from 'vitest'
 import { createMailbox, type Mailbox, type MailboxContent } from '../src/index.ts'
 import { createTestWorld } from './world.ts'
@@ -61,6 +61,43 @@ describe('the mailbox', () => {
     })
     await world.schedule.run({ until: () => done, timeMax: 1000 })
     expect(syncs() - before).toBe(2)
+  })
+
+  it('writes what a reader gets in one turn into one record, as far as that is not too large', async () => {
+    const world = createTestWorld()
+    const mailbox = await world.open()
+    const entries = (): number[] =>
+      [...world.disk.contents()].filter(([key]) => key.startsWith('mailbox/entry/')).map(([, value]) => value.length)
+    await Promise.all(Array.from({ length: 150 }, () => mailbox.append([{ reader, entry }], content(world.now() + 100_000))))
+    expect(entries()).toHaveLength(3)
+    for (const length of entries()) expect(length).toBeLessThanOrEqual(64 * 1024 + 9)
+    const all = await positions(mailbox)
+    expect(all).toHaveLength(150)
+    // One that is larger than a record of many stands alone.
+    await mailbox.append([{ reader, entry }], content(world.now() + 100_000, { body: new Uint8Array(100_000) }))
+    expect(entries()).toHaveLength(4)
+    await mailbox.ack(reader, mailbox.epoch, all[100] ?? 0)
+    expect(entries()).toHaveLength(3)
+    await mailbox.ack(reader, mailbox.epoch, (all.at(-1) ?? 0) + 1)
+    expect(entries()).toHaveLength(0)
+  })
+
+  it('reads what the first version has written, and marks the store so that the first version refuses it from then on', async () => {
+    const world = createTestWorld()
+    const before = await world.open()
+    for (let i = 0; i < 3; i++) await before.append([{ reader, entry }], content(world.now() + 100_000))
+    await before.close()
+    world.crash()
+    const store = world.disk.open()
+    const meta = utf8(JSON.stringify({ schema: 1, epoch: before.epoch }))
+    await store.batch([{ type: 'put', key: 'mailbox/meta', value: meta }], { durable: true })
+    const mailbox = await createMailbox({ store, random: { bytes: (n) => new Uint8Array(n) }, clock: world.clock })
+    expect(mailbox.epoch).toBe(before.epoch)
+    expect(fromUtf8(world.disk.contents().get('mailbox/meta') ?? meta)).toBe(`{"schema":2,"epoch":"${before.epoch}"}`)
+    const [, second] = await positions(mailbox)
+    await Promise.all([1, 2].map(() => mailbox.append([{ reader, entry }], content(world.now() + 100_000))))
+    expect(await mailbox.ack(reader, mailbox.epoch, second ?? 0)).toBe('done')
+    expect(await positions(mailbox)).toHaveLength(3)
   })
 
   it('answers an append only after the sync, and shows it to no reader before', async () => {
@@ -150,7 +187,7 @@ describe('the mailbox', () => {
     await (await world.open()).close()
     world.crash()
     const store = world.disk.open()
-    await store.batch([{ type: 'put', key: 'mailbox/meta', value: utf8('{"schema":2,"more":true}') }], { durable: true })
+    await store.batch([{ type: 'put', key: 'mailbox/meta', value: utf8('{"schema":3,"more":true}') }], { durable: true })
     const before = world.disk.snapshot()
     const opening = createMailbox({ store, random: { bytes: (n) => new Uint8Array(n) }, clock: world.clock, restored: true })
     await expect(opening).rejects.toMatchObject({ code: 'ERR_MAILBOX_STORE_NEWER' })

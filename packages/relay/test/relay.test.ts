@@ -39,7 +39,7 @@ describe('a relay', () => {
     ['ERR_RELAY_DOMAIN_MISMATCH', 'relay/meta', '{"schema":1,"domain":"b.example"}'],
     ['ERR_RELAY_STORE_CORRUPT', 'relay/meta', '?'],
     ['ERR_RELAY_STORE_CORRUPT', 'relay/key', '{"kty":"OKP"}'],
-    ['ERR_MAILBOX_STORE_NEWER', 'mailbox/meta', '{"schema":2}'],
+    ['ERR_MAILBOX_STORE_NEWER', 'mailbox/meta', '{"schema":3}'],
     ['ERR_MAILBOX_STORE_CORRUPT', 'mailbox/meta', '{'],
   ])('does not start with %s, and leaves the store as it was', async (code, key, value) => {
     const world = createWorld()
