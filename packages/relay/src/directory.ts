@@ -42,6 +42,8 @@ export type DirectoryOptions = {
   readonly accountsMax: number
   readonly cardsInMemoryMax: number
   readonly devicesPerAccountMax: number
+  readonly cardBytesMax: number
+  readonly cardsPerAccountMax: number
   readonly blocksPerAccountMax: number
   readonly addressHeldMs: number
 }
@@ -162,6 +164,11 @@ export function createDirectory(options: DirectoryOptions): Directory {
     return count > devicesPerAccountMax
   }
 
+  function over(limit: string, code: RequestCode): PublishedCard {
+    telemetry.count(`relay.limit.${limit}`)
+    return { ok: false, code }
+  }
+
   async function register({ address, device, card, statement, needsInvite, invite, now }: Registration) {
     const current = await head(address)
     // The answer to an earlier attempt may have been lost.
@@ -191,8 +198,9 @@ export function createDirectory(options: DirectoryOptions): Directory {
   }
 
   async function publishCard(jws: string, address: Address): Promise<PublishedCard> {
-    const read = readCard(jws)
-    if (!read.ok) return { ok: false, code: read.code === 'card-too-large' ? 'card-too-large' : 'card-invalid' }
+    const read = jws.length > options.cardBytesMax ? ({ ok: false, code: 'card-too-large' } as const) : readCard(jws)
+    if (!read.ok && read.code === 'card-too-large') return over('cardBytesMax', 'card-too-large')
+    if (!read.ok) return { ok: false, code: 'card-invalid' }
     const current = await head(address)
     if (current === undefined || read.card.address !== address) return { ok: false, code: 'forbidden' }
     if (read.hash === current.hash) return { ok: true, card: current, removed: [] }
@@ -203,13 +211,16 @@ export function createDirectory(options: DirectoryOptions): Directory {
     if (problem !== undefined) return { ok: false, code: 'card-chain-broken' }
     const active = new Set(activeDevices(read.card).map(({ id }) => id))
     if (hasTooManyDevices(active.size)) return { ok: false, code: 'too-many-devices' }
+    // Versions follow one another from 1, so the number is the count.
+    if (read.card.version > options.cardsPerAccountMax) return over('cardsPerAccountMax', 'too-many-cards')
     const removed = activeDevices(current.card).flatMap(({ id }) => (active.has(id) ? [] : [id]))
     const ops: StoreOp[] = [
       { type: 'put', key: cardKey(address, read.card.version), value: utf8(jws) },
       ...removed.map((id): StoreOp => ({ type: 'del', key: statementKey(address, id) })),
     ]
     await store.batch(ops, { durable: true })
-    remember(address, Promise.resolve(read))
+    // If others have taken its place in memory meanwhile, it is loaded again together with what the account has blocked.
+    if (heads.has(address)) remember(address, Promise.resolve(read))
     return { ok: true, card: read, removed }
   }
 
@@ -239,6 +250,8 @@ export function createDirectory(options: DirectoryOptions): Directory {
       }
       await store.batch([{ type: 'put', key: blockKey(address, blocked), value: utf8('') }], { durable: true })
     }
+    // What is being loaded just now may not have seen it.
+    await heads.get(address)?.catch(() => {})
     if (heads.has(address)) blocks.set(address, new Set([...list, blocked]))
     return true
   }

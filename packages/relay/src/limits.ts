@@ -3,6 +3,7 @@
  * @module
  */
 import { limits } from '@parley/core'
+import { cardBytesMax } from '@parley/identity'
 import { type MailboxLimits, mailboxLimits } from '@parley/mailbox'
 import { type StreamLimits, streamLimits } from '@parley/stream'
 
@@ -46,6 +47,10 @@ export type RelayLimits = {
   readonly accountsMax: number
   /** Devices in use on one account's card. */
   readonly devicesPerAccountMax: number
+  /** Octets of one card; at most what is read of one at all, 32 KiB. */
+  readonly cardBytesMax: number
+  /** Versions of one account's card: all of them are kept, so that whoever pinned an old one can follow. */
+  readonly cardsPerAccountMax: number
   /** Addresses and domains that one account may block. */
   readonly blocksPerAccountMax: number
   /** Stanzas that the mailboxes of all devices of one account may hold together. */
@@ -136,6 +141,8 @@ export const relayLimits: RelayLimits = {
   requestsPerPeerPerSecond: 10,
   accountsMax: 100_000,
   devicesPerAccountMax: 32,
+  cardBytesMax,
+  cardsPerAccountMax: 2_000,
   blocksPerAccountMax: 1_000,
   accountCountMax: 40_000,
   accountBytesMax: 256 * 1024 * 1024,
@@ -177,6 +184,8 @@ export const limitsOfTheStart: readonly (keyof RelayLimits)[] = [
   'mailbox',
   'accountsMax',
   'devicesPerAccountMax',
+  'cardBytesMax',
+  'cardsPerAccountMax',
   'blocksPerAccountMax',
   'accountCountMax',
   'accountBytesMax',

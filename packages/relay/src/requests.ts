@@ -36,7 +36,8 @@ export function createRequests(
     if (target !== domain) {
       // What another relay asks is never handed on to a third.
       if (asker.kind === 'relay' || !federation.has(target)) return refused('domain-unknown')
-      return federation.request(target, what, { ...value, address })
+      // Nothing else that the device wrote leaves with it.
+      return federation.request(target, what, what === 'cards' ? { address, since } : { address })
     }
     const head = await directory.head(address)
     if (head === undefined) return refused('item-not-found')

@@ -171,6 +171,21 @@ describe('an account', () => {
     expect(await device.request('publish-card', { card: next.jws })).toMatchObject({ ok: false, code: 'too-many-devices' })
     expect(relay.counts.get('relay.limit.devicesPerAccountMax')).toBe(2)
   })
+
+  it('has a bounded number of cards of a bounded size', async () => {
+    const { world, relay } = await scene({ limits: { cardsPerAccountMax: 2, cardBytesMax: 1500 } })
+    const account = world.account('alice@a.example')
+    const device = world.device(account, { relay })
+    await device.online({ register: true })
+    const [own] = account.cards[0]?.card.devices ?? []
+    const devices = own === undefined ? [] : [own]
+    const publish = async (card: string) => device.request('publish-card', { card })
+    expect(await publish(account.next(devices).jws)).toMatchObject({ ok: true })
+    expect(await publish(account.next(devices).jws)).toMatchObject({ ok: false, code: 'too-many-cards', retryable: false })
+    expect(await publish('x'.repeat(1501))).toMatchObject({ ok: false, code: 'card-too-large' })
+    expect(relay.counts.get('relay.limit.cardsPerAccountMax')).toBe(1)
+    expect(relay.counts.get('relay.limit.cardBytesMax')).toBe(1)
+  })
 })
 
 describe('the mailboxes of an account', () => {

@@ -65,6 +65,7 @@ export type RequestCode =
   | 'card-fork'
   | 'statement-invalid'
   | 'too-many-devices'
+  | 'too-many-cards'
   | 'too-many-blocks'
   | 'unavailable'
 
@@ -133,6 +134,7 @@ export const requestCodes: Readonly<Record<RequestCode, { readonly retryable: bo
   'card-fork': { retryable: false },
   'statement-invalid': { retryable: false },
   'too-many-devices': { retryable: false },
+  'too-many-cards': { retryable: false },
   'too-many-blocks': { retryable: false },
   unavailable: { retryable: true },
 }
