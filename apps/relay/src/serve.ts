@@ -14,7 +14,7 @@ import { openLevelStore } from '@parley/platform/level'
 import { createWebSocketServer, type WebSocketServer } from '@parley/platform/server'
 import { systemClock, systemRandom } from '@parley/platform/system'
 import { dialWebSocket } from '@parley/platform/websocket'
-import { createRelay, type Relay } from '@parley/relay'
+import { createRelay, networkOf, type Relay, relayLimits } from '@parley/relay'
 import { type Config, type ConfigResult, isLoopback, reachedAt } from './config.ts'
 import { controlPath } from './control/lines.ts'
 import { listenControl } from './control/server.ts'
@@ -100,6 +100,14 @@ async function start(io: ServeIo, options: ServeOptions, closers: (() => unknown
   const server = createWebSocketServer({
     ...(tls === undefined ? {} : { tls: tls.credentials }),
     ...(config.proxies === undefined ? {} : { proxies: config.proxies }),
+    handshakeMsMax: config.limits.loginTimeoutMs ?? relayLimits.loginTimeoutMs,
+    waiting: {
+      get perNetworkMax() {
+        return current.config.limits.connectionsPerPeerMax ?? relayLimits.connectionsPerPeerMax
+      },
+      networkOf,
+      onRefused: () => telemetry.count('relay.limit.connectionsPerPeerMax'),
+    },
   })
   const restored = (await readPrivateFile(join(config.data, restoredMark))) !== undefined
   const status = createStatus({ store, metrics, version: ownVersion(), storeBytes: () => bytesIn(join(config.data, 'store')) })

@@ -1,6 +1,7 @@
 import { copyFileSync, readFileSync, writeFileSync } from 'node:fs'
 import { request as plainRequest } from 'node:http'
 import { request } from 'node:https'
+import { connect as connectPlain } from 'node:net'
 import { join } from 'node:path'
 import type { Duplex } from 'node:stream'
 import { connect, type TLSSocket } from 'node:tls'
@@ -93,6 +94,24 @@ describe('a device that talks and does not read', () => {
       for (let i = 0; i < 5000; i++) connection.send(ping)
     expect((await json<Status>([...at, 'status'])).counts['relay.limit.bufferedBytesMax']).toBe(1)
     connection.close(1000, '')
+  })
+})
+
+describe('sockets that say nothing', () => {
+  it('are few of one network, are closed soon, and are told among the limits', async () => {
+    const { at, port } = await start({ limits: { connectionsPerPeerMax: 2, loginTimeoutMs: 300 } })
+    const silent = () => {
+      const socket = connectPlain(port, '127.0.0.1')
+      socket.on('error', () => {})
+      socket.resume()
+      return new Promise<void>((done) => socket.once('close', () => done()))
+    }
+    const taken = [silent(), silent()]
+    await silent()
+    type Status = { readonly counts: Readonly<Record<string, number>> }
+    expect((await json<Status>([...at, 'status'])).counts['relay.limit.connectionsPerPeerMax']).toBe(1)
+    await Promise.all(taken)
+    expect((await get(`http://127.0.0.1:${port}/healthz`))[0]).toBe(200)
   })
 })
 

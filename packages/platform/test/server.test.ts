@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs'
+import { connect as connectPlain } from 'node:net'
 import { networkInterfaces } from 'node:os'
 import { connect, type PeerCertificate } from 'node:tls'
 import type { Connection, Listener } from '@parley/core'
@@ -116,6 +117,92 @@ describe('a server behind a proxy', () => {
     expect(await dial(`ws://${outside}:${plain.port}`)).toBe(403)
     const secure = await start({ proxies, tls: tlsOf('first') }, '0.0.0.0')
     expect(await dial(`wss://${outside}:${secure.port}`)).toBeInstanceOf(WebSocket)
+  })
+})
+
+describe('sockets that say nothing', () => {
+  /** A socket, and when it is closed. */
+  const silent = (port: number) => {
+    const socket = connectPlain(port, '127.0.0.1')
+    open.push({ close: () => void socket.destroy() } as never)
+    socket.on('error', () => {})
+    socket.resume()
+    return { socket, closed: new Promise<void>((done) => socket.once('close', () => done())) }
+  }
+  let refusals = 0
+  const waiting = { perNetworkMax: 2, networkOf: (address: string) => address, onRefused: () => void refusals++ }
+
+  it.each([
+    ['plain', {}],
+    ['with TLS', { tls: tlsOf('first') }],
+  ])('are closed soon (%s)', async (_, options) => {
+    const { port } = await start({ ...options, handshakeMsMax: 100 })
+    await silent(port).closed
+    const slow = silent(port)
+    slow.socket.write('tls' in options ? Buffer.from([22, 3, 1]) : 'GET / HTTP/1.1\r\nHost: x\r\n')
+    await slow.closed
+  })
+
+  it.each([
+    ['plain', {}],
+    ['with TLS', { tls: tlsOf('first') }],
+  ])('are few of one network, beside any number of WebSockets (%s)', async (_, options) => {
+    const { port } = await start({ ...options, waiting })
+    const url = `${'tls' in options ? 'wss' : 'ws'}://127.0.0.1:${port}`
+    for (let i = 0; i < 3; i++) expect(await dial(url)).toBeInstanceOf(WebSocket)
+    const first = silent(port)
+    silent(port)
+    await silent(port).closed
+    refusals = 0
+    await expect(dial(url)).rejects.toThrow()
+    expect(refusals).toBe(1)
+    first.socket.destroy()
+    await first.closed
+    // The server hears of it a moment later; the test's time limit ends this.
+    while ((await dial(url).catch(() => undefined)) === undefined);
+  })
+
+  it('do not hold up the end of the server, in the middle of a TLS handshake neither', async () => {
+    const server = createWebSocketServer({ tls: tlsOf('first') })
+    const listener = await server.listen({ port: 0, subprotocols: ['x'], frameBytesMax: 100, onConnection() {} })
+    const { socket, closed } = silent(listener.port)
+    await new Promise((done) => socket.once('connect', done))
+    // Whoever came after it was accepted behind it.
+    await certificateAt(listener.port)
+    await listener.close()
+    await closed
+  })
+
+  it('are counted by nobody where they come from a proxy', async () => {
+    const { port } = await start({ waiting, proxies: { networks: ['127.0.0.1'], header: 'x-forwarded-for' } })
+    for (let i = 0; i < 5; i++) silent(port)
+    expect(await dial(`ws://127.0.0.1:${port}`)).toBeInstanceOf(WebSocket)
+  })
+})
+
+describe('bodies of requests', () => {
+  it('are refused, to be sent again, when too many come at once', async () => {
+    const { port } = await start({})
+    const head = 'POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1048576\r\n\r\n'
+    const answers: string[] = []
+    let answered = (): void => {}
+    const some = new Promise<void>((done) => {
+      answered = done
+    })
+    for (let i = 0; i < 40; i++) {
+      const socket = connectPlain(port, '127.0.0.1')
+      open.push({ close: () => void socket.destroy() } as never)
+      socket.on('error', () => {})
+      socket.on('data', (octets) => {
+        answers.push(octets.toString())
+        answered()
+      })
+      // The last octet never comes.
+      socket.write(head)
+      socket.write(Buffer.alloc(1_048_575))
+    }
+    await some
+    expect(answers[0]).toMatch(/^HTTP\/1\.1 503 [\s\S]*retry-after: 1/)
   })
 })
 

@@ -13,7 +13,7 @@ export type RelayLimits = {
   readonly mailbox: MailboxLimits
   /** Open connections of every kind. */
   readonly connectionsMax: number
-  /** Open connections from one network address; of IPv6, from one /64. */
+  /** Open connections from one network address; of IPv6, from one /64. As many again that are no WebSocket, or not yet. */
   readonly connectionsPerPeerMax: number
   /** New connections from one network address; as many may come at once. */
   readonly connectionsPerPeerPerMinute: number
@@ -67,7 +67,7 @@ export type RelayLimits = {
   readonly invitesMax: number
   /** After an account was removed nobody else gets its address for so long: mail for it may still be under way. */
   readonly addressHeldMs: number
-  /** From the opening of a connection to its login. */
+  /** From the opening of a connection to its login; before it the handshakes of TLS and of the WebSocket may take as long each. */
   readonly loginTimeoutMs: number
   /** A refused login is answered this long after it came, whatever the reason was. */
   readonly refusalDelayMs: number

@@ -9,11 +9,17 @@ import { CoreError, type Listener, type ListenOptions, type Transport } from '@p
 import { WebSocketServer as Sockets } from 'ws'
 import { createConnection } from '../websocket/connection.ts'
 import { type ClientAddress, createClientAddress, type TrustedProxies } from './client-address.ts'
+import { createWaitingRoom, type WaitingLimits, type WaitingRoom } from './waiting-room.ts'
 
 export type { TrustedProxies } from './client-address.ts'
+export type { WaitingLimits } from './waiting-room.ts'
 
 const requestBytesMax = 1024 * 1024
 const requestTimeoutMs = 10_000
+// Octets of requests that are on their way in, all together: nobody knows yet who sends them.
+const requestsBytesMax = 32 * 1024 * 1024
+// How often Node looks for those that take too long.
+const checkMs = 1000
 
 /** Certificate chain and private key, both as PEM. */
 export type TlsCredentials = { readonly cert: string; readonly key: string }
@@ -23,6 +29,10 @@ export type WebSocketServerOptions = {
   readonly tls?: TlsCredentials
   /** Proxies that are believed about their clients' addresses. Without TLS nobody else gets a WebSocket, unless from this machine. */
   readonly proxies?: TrustedProxies
+  /** What one network may have open besides WebSockets; without it, as much as the system allows. */
+  readonly waiting?: WaitingLimits
+  /** From the opening of a connection to the end of the TLS handshake, and from there to the end of a request's headers. */
+  readonly handshakeMsMax?: number
 }
 
 /** A server of which one port listens. */
@@ -36,13 +46,21 @@ const tlsOptions = { minVersion: 'TLSv1.2' } as const
 
 /** Makes a server with options of its own; throws a RangeError for a proxy that is no network, an Error for a bad certificate. */
 export function createWebSocketServer(options: WebSocketServerOptions = {}): WebSocketServer {
-  const { tls, proxies } = options
+  const { tls, proxies, waiting, handshakeMsMax = requestTimeoutMs } = options
   const clients = createClientAddress(proxies)
-  const secure: TlsServer | undefined = tls === undefined ? undefined : createTlsServer({ ...tlsOptions, ...tls })
-  const server: Server = secure ?? createServer()
+  const times = {
+    headersTimeout: handshakeMsMax,
+    requestTimeout: Math.max(requestTimeoutMs, handshakeMsMax),
+    connectionsCheckingInterval: Math.min(checkMs, handshakeMsMax),
+  }
+  const secure: TlsServer | undefined =
+    tls === undefined ? undefined : createTlsServer({ ...times, handshakeTimeout: handshakeMsMax, ...tlsOptions, ...tls })
+  const server: Server = secure ?? createServer(times)
+  const room = createWaitingRoom(waiting, clients.isProxy)
+  server.on('connection', room.enter)
   return {
     listen: (listenOptions) =>
-      serve(server, { ...listenOptions, clients, onlyProxies: proxies !== undefined && secure === undefined }),
+      serve(server, { ...listenOptions, clients, room, onlyProxies: proxies !== undefined && secure === undefined }),
     setTls(next) {
       if (secure === undefined) throw new TypeError('the server was made without TLS')
       secure.setSecureContext({ ...tlsOptions, ...next })
@@ -53,13 +71,16 @@ export function createWebSocketServer(options: WebSocketServerOptions = {}): Web
 /** Listens without TLS and without a proxy. */
 export const listenWebSocket: Transport['listen'] = (options) => createWebSocketServer().listen(options)
 
-type ServeOptions = ListenOptions & { readonly clients: ClientAddress; readonly onlyProxies: boolean }
+type ServeOptions = ListenOptions & {
+  readonly clients: ClientAddress
+  readonly room: WaitingRoom
+  readonly onlyProxies: boolean
+}
 
 async function serve(http: Server, options: ServeOptions): Promise<Listener> {
-  const { clients, onlyProxies } = options
-  http.on('request', (request, response) => void answer(request, response, options))
-  http.requestTimeout = requestTimeoutMs
-  http.headersTimeout = requestTimeoutMs
+  const { clients, room, onlyProxies } = options
+  const readBody = createBodyReader()
+  http.on('request', (request, response) => void answer(request, response, { ...options, readBody }))
   const sockets = new Sockets({
     noServer: true,
     perMessageDeflate: false,
@@ -81,9 +102,10 @@ async function serve(http: Server, options: ServeOptions): Promise<Listener> {
     if (onlyProxies && !clients.isProxy(from) && !isLoopback(from))
       return refuse('HTTP/1.1 403 Forbidden\r\nConnection: close\r\n\r\n')
     const peer = clients.of(from, request.headers)
-    sockets.handleUpgrade(request, socket, head, (webSocket) =>
-      options.onConnection(createConnection(webSocket, { peer, raw: socket })),
-    )
+    sockets.handleUpgrade(request, socket, head, (webSocket) => {
+      room.leave(request.socket)
+      options.onConnection(createConnection(webSocket, { peer, raw: socket }))
+    })
   })
   await listen(http, options)
   return {
@@ -93,6 +115,7 @@ async function serve(http: Server, options: ServeOptions): Promise<Listener> {
       const closed = new Promise<void>((done) => http.close(() => done()))
       for (const client of sockets.clients) client.terminate()
       http.closeAllConnections()
+      room.close()
       await closed
     },
   }
@@ -109,15 +132,22 @@ function isLoopback(address: string): boolean {
   return address === '::1' || /^(?:::ffff:)?127\./.test(address)
 }
 
-async function answer(request: IncomingMessage, response: ServerResponse, options: ServeOptions): Promise<void> {
+type Body = Uint8Array | 'too-large' | 'busy'
+
+async function answer(
+  request: IncomingMessage,
+  response: ServerResponse,
+  options: ServeOptions & { readBody(request: IncomingMessage): Promise<Body> },
+): Promise<void> {
   try {
     if (options.onRequest === undefined) {
       response.writeHead(404).end()
       return
     }
-    const body = await readBody(request)
-    if (body === undefined) {
-      response.writeHead(413, { connection: 'close' }).end()
+    const body = await options.readBody(request)
+    if (typeof body === 'string') {
+      if (body === 'busy') response.writeHead(503, { connection: 'close', 'retry-after': '1' }).end()
+      else response.writeHead(413, { connection: 'close' }).end()
       return
     }
     const answered = await options.onRequest({
@@ -134,13 +164,24 @@ async function answer(request: IncomingMessage, response: ServerResponse, option
   }
 }
 
-async function readBody(request: IncomingMessage): Promise<Uint8Array | undefined> {
-  const parts: Buffer[] = []
-  let length = 0
-  for await (const part of request) {
-    length += (part as Buffer).length
-    if (length > requestBytesMax) return undefined
-    parts.push(part as Buffer)
+/** Reads bodies, each and all together within a bound. */
+function createBodyReader(): (request: IncomingMessage) => Promise<Body> {
+  let reading = 0
+  return async (request) => {
+    const parts: Buffer[] = []
+    let length = 0
+    try {
+      for await (const each of request) {
+        const part = each as Buffer
+        length += part.length
+        reading += part.length
+        if (length > requestBytesMax) return 'too-large'
+        if (reading > requestsBytesMax) return 'busy'
+        parts.push(part)
+      }
+      return new Uint8Array(Buffer.concat(parts))
+    } finally {
+      reading -= length
+    }
   }
-  return new Uint8Array(Buffer.concat(parts))
 }
