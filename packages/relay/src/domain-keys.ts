@@ -20,14 +20,17 @@ export type Published = {
 }
 
 export interface KeysOfDomains {
-  /** What the domain has published, or `undefined` when it cannot be had now. With `fresh` what is remembered does not do. */
-  find(way: Way, options?: { readonly fresh?: boolean }): Promise<Published | undefined>
+  /**
+   * What the domain has published, or `undefined` when it cannot be had now. With `fresh` what is remembered does not do. What somebody
+   * only claims to be leaves half of the fetches to the domains that people here write to.
+   */
+  find(way: Way, options?: { readonly fresh?: boolean; readonly claimed?: boolean }): Promise<Published | undefined>
 }
 
 type Known = {
   readonly until: number
   readonly fetchedAt: number
-  readonly url: string
+  readonly place: string
   readonly published: Promise<Published | undefined>
 }
 
@@ -51,10 +54,6 @@ export function createKeysOfDomains(options: {
   }
 
   async function fetch(way: Way): Promise<Published | undefined> {
-    if (fetching >= limits.keysFetchesMax) {
-      telemetry.count('relay.limit.keysFetchesMax')
-      return undefined
-    }
     fetching++
     try {
       const response = await transport.request(keysUrl(way), {
@@ -74,15 +73,22 @@ export function createKeysOfDomains(options: {
   }
 
   return {
-    find(way, { fresh = false } = {}) {
+    find(way, { fresh = false, claimed = false } = {}) {
       if (way.key !== undefined && way.url !== undefined) return Promise.resolve({ keys: new Set([way.key]), url: way.url })
       const now = clock.monotonic()
       const before = known.get(way.domain)
-      const isUsable = before !== undefined && before.url === keysUrl(way) && now < before.until
+      // A route may lead elsewhere than the domain says, though both publish in one place.
+      const place = `${keysUrl(way)} ${way.url ?? ''}`
+      const isUsable = before !== undefined && before.place === place && now < before.until
       if (isUsable && !(fresh && now - before.fetchedAt >= freshMsMin)) return before.published
+      // Nothing is remembered of it: the domain is not to blame.
+      if (fetching >= (claimed ? Math.ceil(limits.keysFetchesMax / 2) : limits.keysFetchesMax)) {
+        telemetry.count('relay.limit.keysFetchesMax')
+        return Promise.resolve(undefined)
+      }
       forget(now)
       const published = fetch(way)
-      const entry = { until: now + limits.dialTimeoutMs, fetchedAt: now, url: keysUrl(way), published }
+      const entry = { until: now + limits.dialTimeoutMs, fetchedAt: now, place, published }
       known.set(way.domain, entry)
       published.then((found) => {
         if (known.get(way.domain) !== entry) return

@@ -97,7 +97,7 @@ export type RelayLimits = {
   readonly keysFailureMs: number
   /** A failure to find a domain that no route leads to is remembered so long. */
   readonly discoveryFailureMs: number
-  /** Documents of other domains that are being fetched at once. */
+  /** Documents of other domains that are being fetched at once; at most half of them because somebody claims to be that domain. */
   readonly keysFetchesMax: number
   /** Other domains known at once. */
   readonly peersMax: number

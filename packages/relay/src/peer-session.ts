@@ -93,9 +93,9 @@ export function createPeerSession(context: RelayContext, parts: PeerSessionParts
   async function onClaimed({ initiating, thumbprint }: Extract<S2sAcceptorEvent, { kind: 'claimed' }>): Promise<void> {
     const way = wayTo(initiating)
     if (way === undefined) return void apply(acceptor.end('domain-unknown'))
-    let known = await keys.find(way)
+    let known = await keys.find(way, { claimed: true })
     // The key may be newer than what is remembered.
-    if (known !== undefined && !known.keys.has(thumbprint)) known = await keys.find(way, { fresh: true })
+    if (known !== undefined && !known.keys.has(thumbprint)) known = await keys.find(way, { fresh: true, claimed: true })
     if (known === undefined) return void apply(acceptor.end('keys-unavailable'))
     if (!known.keys.has(thumbprint)) return void apply(acceptor.end('proof-refused'))
     apply(acceptor.admit(clock.now()))
