@@ -176,6 +176,7 @@ function adviceFor(error: unknown): string {
   const code = isMessagingError(error) ? error.code : ''
   if (code === 'ERR_CORE_STORE_LOCKED') return '; is another relay running on this folder?'
   if (code.endsWith('_STORE_CORRUPT')) return '; keep a copy of the folder before anything else, then see `parley-relay doctor`'
+  if (code === 'ERR_RELAY_DOMAIN_MISMATCH') return '; does --data name the folder of this domain?'
   if (code === 'ERR_CORE_LISTEN_FAILED') return '; is the port taken?'
   return ''
 }

@@ -27,6 +27,7 @@ import { type Changes, changesBetween } from './reload.ts'
 import { createStatus, type StatusReader } from './status.ts'
 import { restoredMark } from './store/backup.ts'
 import { type GuardedStore, openGuardedStore } from './store/guarded-store.ts'
+import { refuseForeignFolder } from './store/owner.ts'
 import { type ReadTls, readTls } from './tls.ts'
 import { openTrace, type Trace } from './trace.ts'
 
@@ -79,6 +80,7 @@ async function start(io: ServeIo, options: ServeOptions, closers: (() => unknown
   let current = options.config
   const { config } = current
   const tls = config.tls === undefined ? undefined : readTls(config.tls)
+  await refuseForeignFolder(config.data)
   await ensurePrivateFolder(config.data)
   const logging = createLog({
     level: config.logLevel,

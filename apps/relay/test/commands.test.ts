@@ -1,4 +1,4 @@
-import { readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { chmodSync, chownSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { connect } from 'node:net'
 import { join } from 'node:path'
 import { utf8 } from '@parley/core'
@@ -26,8 +26,11 @@ async function inhabited() {
   away.close()
   await away.ended
   const writer = await device(alice, running.port)
-  for (const text of ['one', 'two']) writer.send(bob, text)
-  await writer.event(() => writer.accepted() === 2)
+  // One after the other, so that each has a record of its own.
+  for (const [i, text] of ['one', 'two'].entries()) {
+    writer.send(bob, text)
+    await writer.event(() => writer.accepted() === i + 1)
+  }
   return { ...running, bob: away.who, alice: writer }
 }
 
@@ -99,6 +102,45 @@ describe('the control socket', () => {
     const { code, err } = await command(['--data', data, 'account', 'list'])
     expect([code, err]).toEqual([73, expect.stringContaining('does not answer on its control socket')])
     await store.close()
+  })
+})
+
+describe('a folder of another user', () => {
+  const root = process.geteuid?.() === 0
+  it.runIf(root)('is no place for root, who would leave files there that the relay cannot open', async () => {
+    const { data, program, at } = await start()
+    expect((await command([...at, 'account', 'list'])).code).toBe(0)
+    await program.stop()
+    chownSync(data, 54_321, 54_321)
+    const refused = { code: 2, err: expect.stringContaining("sudo -u '#54321'") }
+    for (const work of [
+      ['account', 'list'],
+      ['doctor', '--repair'],
+    ])
+      expect(await command(['--data', data, ...work])).toMatchObject(refused)
+    expect(await command(['--data', data, '--domain', domain])).toMatchObject(refused)
+    chownSync(data, 0, 0)
+    expect((await command(['--data', data, 'account', 'list'])).code).toBe(0)
+  })
+
+  it.skipIf(root)('may be unreadable, and its socket is said to be', async () => {
+    const { data, at } = await start()
+    chmodSync(join(data, 'control.sock'), 0)
+    expect(await command([...at, 'account', 'list'])).toMatchObject({
+      code: 2,
+      err: expect.stringContaining('run this as the user'),
+    })
+  })
+})
+
+describe('a folder with a long path', () => {
+  it('has no control socket, and commands say so', async () => {
+    const data = join(folder(), 'x'.repeat(100))
+    await start(data)
+    expect(await command(['--data', data, 'account', 'list'])).toMatchObject({
+      code: 73,
+      err: expect.stringContaining('is too long'),
+    })
   })
 })
 

@@ -91,7 +91,7 @@ describe('parley-relay', () => {
     await first.stop()
     const other = run(['--domain', 'c.localhost', '--data', data])
     expect(await other.exit).toBe(78)
-    expect(other.said.err).toMatch(/^parley-relay: ERR_RELAY_DOMAIN_MISMATCH: /)
+    expect(other.said.err).toMatch(/^parley-relay: ERR_RELAY_DOMAIN_MISMATCH: .*does --data name the folder of this domain\?/)
   })
 
   it('ends with 2 and one line per problem when it is called wrongly', async () => {

@@ -4,6 +4,7 @@
  */
 import { connect } from 'node:net'
 import type { JsonObject } from '@parley/core'
+import { ProgramError } from '../program-error.ts'
 import { type ControlAnswer, controlLimits, fitsSocket, readAnswer, readLines, writeLine } from './lines.ts'
 
 /** Asks the relay that listens on `path`; `undefined` when none does. */
@@ -18,6 +19,8 @@ export function askRelay(
     socket.once('error', (error: { readonly code?: string }) => {
       // No socket, or one that a killed relay has left.
       if (error.code === 'ENOENT' || error.code === 'ECONNREFUSED') done(undefined)
+      else if (error.code === 'EACCES')
+        failed(new ProgramError('usage', `${path} may not be opened: run this as the user whom the relay runs as`))
       else failed(error)
     })
     socket.once('close', () => failed(new Error('the relay ended before it answered')))

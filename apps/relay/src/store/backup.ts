@@ -11,6 +11,7 @@ import { fromUtf8, parseJsonObject, type Store, type StoreOp, utf8 } from '@parl
 import { ensurePrivateFolder, readPrivateFile, writePrivateFile } from '@parley/platform/files'
 import { openLevelStore } from '@parley/platform/level'
 import { ProgramError } from '../program-error.ts'
+import { refuseForeignFolder } from './owner.ts'
 
 /** What a backup says of itself. */
 export type BackupNote = {
@@ -53,6 +54,7 @@ export async function restore(backup: string, data: string): Promise<BackupNote>
   const note = await readNote(backup)
   if ((await namesIn(join(data, 'store'))).length > 0)
     throw new ProgramError('target-not-empty', `${data} holds a store; a backup is restored into a folder without one`)
+  await refuseForeignFolder(data)
   await ensurePrivateFolder(data)
   const draft = join(data, 'store.restoring')
   await rm(draft, { recursive: true, force: true })

@@ -20,20 +20,23 @@ import { refuseHeadlessStore } from '@parley/platform/files'
 import { openLevelStore } from '@parley/platform/level'
 import { systemClock, systemRandom } from '@parley/platform/system'
 import { createRelay } from '@parley/relay'
+import { controlPath, fitsSocket } from '../control/lines.ts'
 import type { Parts } from '../operations.ts'
 import { ProgramError } from '../program-error.ts'
+import { refuseForeignFolder } from './owner.ts'
 
 /** Opens the store in `data`, which must be there; throws `running` when a relay has it that does not answer. */
 export async function openStoreAlone(data: string): Promise<Store> {
   const folder = join(data, 'store')
+  await refuseForeignFolder(data)
   if (!existsSync(folder)) throw new ProgramError('store-empty', `${data} holds no store: no relay has run there`)
   await refuseHeadlessStore(folder)
   return openLevelStore(folder).catch((error: unknown) => {
     if (!isMessagingError(error) || error.code !== 'ERR_CORE_STORE_LOCKED') throw error
-    throw new ProgramError(
-      'running',
-      `a process has the store in ${data} open and does not answer on its control socket; is it just starting?`,
-    )
+    const why = fitsSocket(controlPath(data))
+      ? 'does not answer on its control socket; is it just starting?'
+      : 'cannot be asked, because the path of its control socket is too long; name a shorter one with --data, from the folder that this runs in'
+    throw new ProgramError('running', `a process has the store in ${data} open and ${why}`)
   })
 }
 
