@@ -62,6 +62,7 @@ export type PeerParts = {
   track(work: Promise<unknown>): void
 }
 
+type Acked = Extract<S2sInitiatorEvent, { kind: 'acked' }>
 type Live = Link & Own
 type Own = {
   readonly stream: S2sInitiator
@@ -95,8 +96,12 @@ export function createPeer(context: RelayContext, parts: PeerParts): Peer {
   let cancelRetry = (): void => {}
   let isPumping = false
   let isAgain = false
-  // Acknowledgements are worked off one after another: bounces are durable before their stanzas leave the log.
+  // Acknowledgements with bounces are worked off one after another, and what comes behind them waits: bounces are durable before their
+  // stanzas leave the log.
   let acks: Promise<void> = Promise.resolve()
+  let acksWaiting = 0
+  // The last deletion under way.
+  let deleting: Promise<void> = Promise.resolve()
 
   function wake(): void {
     used = clock.monotonic()
@@ -124,6 +129,8 @@ export function createPeer(context: RelayContext, parts: PeerParts): Peer {
       return
     }
     const connection = await dial(known.url, { guarded: way.url === undefined })
+    // What the other relay has need not go again.
+    await deleting
     const { acked: start } = await mailbox.position(reader)
     if (state !== 'connecting') {
       connection.close(1000, '')
@@ -163,8 +170,8 @@ export function createPeer(context: RelayContext, parts: PeerParts): Peer {
       })
       pump()
     } else if (event.kind === 'acked') {
-      acks = acks.then(() => onAcked(mine, event)).catch(() => startOver(mine))
-      track(acks)
+      if (acksWaiting === 0 && event.bounced.length === 0) onHandled(mine, event)
+      else inTurn(mine, () => onAcked(mine, event))
     } else if (event.kind === 'response') questions.answered(event)
     else if (event.kind === 'fatal') {
       telemetry.count(`relay.peer.ended.${event.by === 'here' ? event.code : 'by-peer'}`)
@@ -175,7 +182,35 @@ export function createPeer(context: RelayContext, parts: PeerParts): Peer {
     }
   }
 
-  async function onAcked(mine: Live, { h, cards, bounced }: Extract<S2sInitiatorEvent, { kind: 'acked' }>): Promise<void> {
+  function inTurn(mine: Live, work: () => Promise<void>): void {
+    acksWaiting++
+    acks = acks
+      .then(work)
+      .catch(() => startOver(mine))
+      .finally(() => acksWaiting--)
+    track(acks)
+  }
+
+  function onHandled(mine: Live, { h, cards }: Acked): void {
+    if (mine.isOver) return
+    moved(mine.progress, clock.monotonic())
+    onCards(cards)
+    release(mine, h)
+  }
+
+  /** The other relay has everything up to `h`: the next ones go, then the log lets go of these. */
+  function release(mine: Live, h: number): void {
+    attempts = 0
+    const { sent } = mine
+    let count = 0
+    while (count < sent.length && (sent[count]?.n ?? 0) <= h) count++
+    sent.splice(0, count)
+    pump()
+    deleting = mailbox.ack(reader, mailbox.epoch, h).then(noted, () => startOver(mine))
+    track(deleting)
+  }
+
+  async function onAcked(mine: Live, { h, cards, bounced }: Acked): Promise<void> {
     // What comes behind a refused stanza is sent again with it.
     if (mine.isOver) return
     moved(mine.progress, clock.monotonic())
@@ -190,10 +225,8 @@ export function createPeer(context: RelayContext, parts: PeerParts): Peer {
       startOver(mine)
       return
     }
-    attempts = 0
-    while ((mine.sent[0]?.n ?? Number.POSITIVE_INFINITY) <= h) mine.sent.shift()
-    await mailbox.ack(reader, mailbox.epoch, h)
-    pump()
+    release(mine, h)
+    await deleting
   }
 
   /** What the store or the other relay did not take just now is still in the log: it goes again on the next connection. */
@@ -239,7 +272,12 @@ export function createPeer(context: RelayContext, parts: PeerParts): Peer {
     onBounce(origin)
   }
 
+  function maySend(mine: Live | undefined): mine is Live {
+    return mine !== undefined && mine.stream.space > 0 && mine.connection.bufferedBytes < limits.bufferedBytesMax
+  }
+
   function pump(): void {
+    if (!maySend(live)) return
     if (isPumping) {
       isAgain = true
       return
@@ -261,7 +299,7 @@ export function createPeer(context: RelayContext, parts: PeerParts): Peer {
   async function drain(): Promise<void> {
     for (;;) {
       const mine = live
-      if (mine === undefined || mine.stream.space === 0 || mine.connection.bufferedBytes >= limits.bufferedBytesMax) return
+      if (!maySend(mine)) return
       const items = await mailbox.read(reader, mine.stream.sent, {
         countMax: mine.stream.space,
         bytesMax: limits.stream.windowBytes,
@@ -362,3 +400,5 @@ export function createPeer(context: RelayContext, parts: PeerParts): Peer {
     },
   }
 }
+
+function noted(): void {}
