@@ -244,7 +244,7 @@ export function createRouter(
     stanza: StanzaFrame,
     what: { readonly entries: readonly MailboxEntry[]; readonly under: string; readonly expiry?: number } & How,
   ): Promise<readonly MailboxPosition[]> {
-    const { header, body } = stanza
+    const { header, body, packed = packHeader(header) } = stanza
     const { entries, under, lane, early } = what
     telemetry.count('relay.stanza.stored', entries.length)
     const { id, from, device } = header
@@ -253,7 +253,7 @@ export function createRouter(
     const isSame = last?.from === from && last.device === device && last.under === under
     const origin = isSame ? last.name : `${from}/${device} ${under}`
     if (!isSame) lane.origin = { from, device, under, name: origin }
-    return mailbox.append(entries, { header: packHeader(header), body, expiry, origin, id, isEarly: early })
+    return mailbox.append(entries, { header: packed, body, expiry, origin, id, isEarly: early })
   }
 
   async function passLocal(stanza: StanzaFrame): Promise<Settlement> {

@@ -40,7 +40,7 @@ export function createEndpoint<Event, State extends string, By extends string>(o
   readonly state: State
   readonly other: By
 }): Endpoint<Event, State, By> {
-  return { ...options, addresses: undefined, frames: undefined, events: undefined }
+  return { ...options, middles: undefined, frames: undefined, events: undefined }
 }
 
 type Gathering = { frames: Uint8Array[] | undefined }

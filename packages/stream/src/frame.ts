@@ -66,6 +66,8 @@ export type StanzaFrame = {
   readonly header: StanzaHeader
   readonly entries: readonly StanzaEntry[]
   readonly body: Uint8Array
+  /** The header as it is stored, where the frame had it in that form: a view of its octets. */
+  readonly packed?: Uint8Array
 }
 
 /** Why a stanza ended, for all of its recipients or those named. */
@@ -162,16 +164,16 @@ export function writeFrame(frame: Frame): Uint8Array {
 export function readFrame(
   bytes: Uint8Array,
   limits: StreamLimits = streamLimits,
-  memo: Memo = { addresses: undefined },
+  memo: Memo = { middles: undefined },
 ): Result<{ readonly frame: Frame }, FrameCode> {
   if (bytes.length > limits.frameBytesMax) return { ok: false, code: 'frame-too-large' }
   const end = bytes.indexOf(lineFeed)
   if (end < 0 || end > limits.headerBytesMax) return { ok: false, code: end < 0 ? 'frame-malformed' : 'frame-too-large' }
   const text = fromUtf8(bytes.subarray(0, end))
   if (text === undefined) return { ok: false, code: 'frame-malformed' }
-  const payload = bytes.subarray(end + 1)
-  const quick = payload.length > 0 ? readQuickStanza(text, payload, memo) : readQuickAck(text)
+  const quick = end + 1 < bytes.length ? readQuickStanza(text, bytes, memo) : readQuickAck(text)
   if (quick !== undefined) return { ok: true, frame: quick }
+  const payload = bytes.subarray(end + 1)
   const header = parseJsonObject(text, { bytesMax: limits.headerBytesMax, depthMax: 6 })
   const frame = header.ok ? readHeader(header.value, payload, limits) : undefined
   return frame === undefined ? { ok: false, code: 'frame-malformed' } : { ok: true, frame }

@@ -5,50 +5,133 @@
  */
 import { type Address, type DeviceId, type StanzaId, toAddress } from '@parley/core'
 import type { AckFrame, Place, StanzaEntry, StanzaFrame, StanzaHeader } from './frame.ts'
+import { allocate } from './slab.ts'
 
-/** Addresses that a connection has read lately: it has few, and they are checked once. */
-export type Memo = { addresses: Map<string, Address> | undefined }
+/** From whom and to whom a stanza goes, as the middle of its header says it. */
+type Middle = { readonly text: string; readonly from: Address; readonly device: DeviceId; readonly to: readonly Address[] }
 
-/** Addresses remembered for one connection. */
+/** Middles that a connection has read lately: most of its stanzas have one of a few, and each is read and checked once. */
+export type Memo = { middles: Middle[] | undefined }
+
+/** Middles remembered for one connection. */
 const memoMax = 16
 
 const plainText = /^[!#-Z^-~]*$/
-const count = '(0|[1-9][0-9]{0,14})'
 const text = '([!#-Z^-~]{1,320})'
-const uuid = '(urn:uuid:[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12})'
-const device = '([A-Za-z0-9_-]{43})'
-const stanzaForm = new RegExp(
-  `^\\{"c":${count},"n":${count},"entries":\\[\\["(\\*|[A-Za-z0-9_-]{43})",${count}\\]\\],"t":"stanza","id":"${uuid}","from":"${text}",` +
-    `"device":"${device}","to":\\["${text}"\\],"class":"durable","sent":${count},"expiry":${count}\\}$`,
+const count = '(0|[1-9][0-9]{0,14})'
+const uuidForm = /[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}/y
+const deviceForm = /[A-Za-z0-9_-]{43}/y
+const middleForm = new RegExp(
+  `","from":"${text}","device":"([A-Za-z0-9_-]{43})","to":\\["${text}"\\],"class":"durable","sent":`,
+  'y',
 )
 const ackForm = new RegExp(
   `^\\{"t":"ack","epoch":"([A-Za-z0-9_-]{1,64})",(?:"after":${count},)?"h":${count}(?:,"cards":\\{"${text}":${count}\\})?\\}$`,
 )
 
-/** A stanza of one recipient with one entry, or `undefined` when the header has another form. */
-export function readQuickStanza(header: string, payload: Uint8Array, memo: Memo): StanzaFrame | undefined {
-  const match = stanzaForm.exec(header)
-  if (match === null) return undefined
-  const from = addressOf(match[6] as string, memo)
-  const to = addressOf(match[8] as string, memo)
-  const [c, n, length] = [Number(match[1]), Number(match[2]), Number(match[4])]
-  if (from === undefined || to === undefined || c < 1 || n < 1 || length > payload.length) return undefined
+// What stands between the values of a header, in this order.
+const [openC, openN, openName, openLength, openId] = ['{"c":', ',"n":', ',"entries":[["', '",', ']],"t":"stanza","id":"']
+const [urn, uuidLength, deviceLength, openExpiry] = ['urn:uuid:', 36, 43, ',"expiry":']
+
+/**
+ * A stanza of one recipient with one entry, or `undefined` when the header has another form. `header` is the text of the first
+ * octets of `frame`, before the line feed.
+ */
+export function readQuickStanza(header: string, frame: Uint8Array, memo: Memo): StanzaFrame | undefined {
+  if (!header.startsWith(openC)) return undefined
+  const endOfC = digitsEnd(header, openC.length)
+  if (!header.startsWith(openN, endOfC)) return undefined
+  const endOfN = digitsEnd(header, endOfC + openN.length)
+  if (!header.startsWith(openName, endOfN)) return undefined
+  const name = endOfN + openName.length
+  const isForAll = header.charCodeAt(name) === asterisk
+  if (!isForAll && !stands(deviceForm, header, name)) return undefined
+  const endOfName = name + (isForAll ? 1 : deviceLength)
+  if (!header.startsWith(openLength, endOfName)) return undefined
+  const endOfLength = digitsEnd(header, endOfName + openLength.length)
+  const idAt = endOfLength + openId.length
+  if (!header.startsWith(openId, endOfLength) || !header.startsWith(urn, idAt)) return undefined
+  if (!stands(uuidForm, header, idAt + urn.length)) return undefined
+  const endOfId = idAt + urn.length + uuidLength
+  const middle = middleAt(header, endOfId, memo)
+  if (middle === undefined) return undefined
+  const sentAt = endOfId + middle.text.length
+  const endOfSent = digitsEnd(header, sentAt)
+  if (!header.startsWith(openExpiry, endOfSent)) return undefined
+  const expiryAt = endOfSent + openExpiry.length
+  const endOfExpiry = digitsEnd(header, expiryAt)
+  if (header.charCodeAt(endOfExpiry) !== endBrace || endOfExpiry + 1 !== header.length) return undefined
+
+  const c = countIn(header, openC.length, endOfC)
+  const n = countIn(header, endOfC + openN.length, endOfN)
+  const length = countIn(header, endOfName + openLength.length, endOfLength)
+  const sent = countIn(header, sentAt, endOfSent)
+  const expiry = countIn(header, expiryAt, endOfExpiry)
+  const bodyAt = header.length + 1 + length
+  if (c < 1 || n < 1 || length < 0 || sent < 0 || expiry < 0 || bodyAt > frame.length) return undefined
   return {
     t: 'stanza',
     place: { c, n },
     header: {
-      // Brands: the pattern is that of their parsers.
-      id: match[5] as StanzaId,
-      from,
-      device: match[7] as DeviceId,
-      to: [to],
+      // Brands: the patterns are those of their parsers.
+      id: header.slice(idAt, endOfId) as StanzaId,
+      from: middle.from,
+      device: middle.device,
+      to: middle.to,
       class: 'durable',
-      sent: Number(match[9]),
-      expiry: Number(match[10]),
+      sent,
+      expiry,
     },
-    entries: [{ device: match[3] as DeviceId | '*', octets: payload.subarray(0, length) }],
-    body: payload.subarray(length),
+    entries: [
+      {
+        device: isForAll ? '*' : (header.slice(name, endOfName) as DeviceId),
+        octets: frame.subarray(header.length + 1, bodyAt),
+      },
+    ],
+    body: frame.subarray(bodyAt),
+    packed: frame.subarray(endOfLength + 2, header.length),
   }
+}
+
+const [asterisk, endBrace, zero, nine] = [0x2a, 0x7d, 0x30, 0x39]
+
+function stands(form: RegExp, header: string, at: number): boolean {
+  form.lastIndex = at
+  return form.test(header)
+}
+
+function digitsEnd(header: string, at: number): number {
+  let end = at
+  for (; ; end++) {
+    const code = header.charCodeAt(end)
+    if (!(code >= zero && code <= nine)) return end
+  }
+}
+
+/** The number between two places, or -1: none, longer than fifteen digits, or with a zero in front. */
+function countIn(header: string, at: number, end: number): number {
+  if (end === at || end - at > 15 || (end - at > 1 && header.charCodeAt(at) === zero)) return -1
+  let value = 0
+  for (let i = at; i < end; i++) value = value * 10 + header.charCodeAt(i) - zero
+  return value
+}
+
+function middleAt(header: string, at: number, memo: Memo): Middle | undefined {
+  if (memo.middles !== undefined) for (const middle of memo.middles) if (header.startsWith(middle.text, at)) return middle
+  middleForm.lastIndex = at
+  const match = middleForm.exec(header)
+  if (match === null) return undefined
+  const [all, fromText = '', deviceText = '', toText = ''] = match
+  const from = toAddress(fromText)
+  const to = toAddress(toText)
+  if (from !== fromText || to !== toText) return undefined
+  // A brand: the pattern is that of its parser.
+  const middle = { text: all, from, device: deviceText as DeviceId, to: [to] }
+  // None before the first: most connections do nothing for long.
+  memo.middles ??= []
+  if (memo.middles.length >= memoMax) memo.middles.length = 0
+  memo.middles.push(middle)
+  return middle
 }
 
 /** An acknowledgement that tells of no bounces and of at most one card, or `undefined` when the header has another form. */
@@ -77,18 +160,6 @@ export function writeQuickAck({ epoch, after, h, cards, bounced }: AckFrame): Ui
   return joinFrame(`{"t":"ack","epoch":"${epoch}",${after === undefined ? '' : `"after":${after},`}"h":${h}${list}}`, [])
 }
 
-function addressOf(value: string, memo: Memo): Address | undefined {
-  const known = memo.addresses?.get(value)
-  if (known !== undefined) return known
-  const address = toAddress(value)
-  if (address !== value) return undefined
-  // None before the first: most connections do nothing for long.
-  memo.addresses ??= new Map()
-  if (memo.addresses.size >= memoMax) memo.addresses.clear()
-  memo.addresses.set(value, address)
-  return address
-}
-
 /** The list of entries in a header. */
 export function entriesText(entries: readonly StanzaEntry[]): string {
   let list = ''
@@ -114,7 +185,7 @@ const lineFeed = 0x0a
 export function joinFrame(header: string, payload: readonly Uint8Array[]): Uint8Array {
   let length = header.length + 1
   for (const part of payload) length += part.length
-  const frame = new Uint8Array(length)
+  const frame = allocate(length)
   encoder.encodeInto(header, frame)
   frame[header.length] = lineFeed
   let at = header.length + 1

@@ -3,22 +3,25 @@
  * put together from them without parsing anything; the body is copied once, into the frame.
  * @module
  */
-import { isJsonObject, type JsonObject, parseJson, writeAscii } from '@parley/core'
+import { concat, isJsonObject, type JsonObject, parseJson, writeAscii } from '@parley/core'
 import type { Place, StanzaEntry, StanzaHeader } from './frame.ts'
 import { entriesText, joinFrame, placeText } from './quick-frame.ts'
+import { allocate } from './slab.ts'
 
 const lineFeed = 0x0a
 const comma = 0x2c
+const openBrace = Uint8Array.of(0x7b)
 
 /**
- * The header as it is stored: shared by all readers. It is what `headerText` writes, in braces; piece by piece, because a text that is put
- * together and thrown away was a tenth of what a stanza leaves to the garbage collector.
+ * The header as it is stored: shared by all readers. It is what `headerText` writes, in braces; or, cut out of a frame as it is
+ * (`StanzaFrame.packed`), with a comma in place of the first. Piece by piece, because a text that is put together and thrown away was a
+ * tenth of what a stanza leaves to the garbage collector.
  */
 export function packHeader({ id, from, device, to, class: stanzaClass, sent, expiry }: StanzaHeader): Uint8Array {
   const names = to.length === 1 ? (to[0] as string) : to.join('","')
   const [sentText, expiryText] = [String(sent), String(expiry)]
   const values = id.length + from.length + device.length + names.length + stanzaClass.length + sentText.length + expiryText.length
-  const octets = new Uint8Array(namesLength + values)
+  const octets = allocate(namesLength + values)
   let at = writeAscii('{"t":"stanza","id":"', octets, 0)
   at = writeAscii(id, octets, at)
   at = writeAscii('","from":"', octets, at)
@@ -56,13 +59,13 @@ export function unpackFrame(stored: StoredStanza, place: Place): Uint8Array {
   const { header, entry, body } = stored
   const end = entry.indexOf(lineFeed)
   const numbers = placeText(place)
-  const frame = new Uint8Array(numbers.length + header.length + entry.length + body.length)
+  const frame = allocate(numbers.length + header.length + entry.length + body.length)
   // Written from behind, each part whole: what stands too far left of an entry or a header is written over. Views would be garbage.
   const at = numbers.length + end
   frame.set(body, at + header.length + entry.length - end)
   frame.set(entry, at + header.length - end)
   frame.set(header, at)
-  // The stored header begins with its own brace.
+  // In place of the brace, if it begins with one.
   frame[at] = comma
   for (let i = 0; i < end; i++) frame[numbers.length + i] = entry[i] as number
   writeAscii(numbers, frame, 0)
@@ -71,6 +74,6 @@ export function unpackFrame(stored: StoredStanza, place: Place): Uint8Array {
 
 /** The members of a stored header, for those who must know them: a bounce, a trace. */
 export function unpackHeader(stored: Uint8Array): JsonObject {
-  const parsed = parseJson(stored)
+  const parsed = parseJson(stored[0] === comma ? concat(openBrace, stored.subarray(1)) : stored)
   return parsed.ok && isJsonObject(parsed.value) ? parsed.value : {}
 }
