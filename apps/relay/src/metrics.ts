@@ -4,7 +4,8 @@
  * @module
  */
 import type { Telemetry } from '@parley/core'
-import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
+import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client'
+import { createHistogram } from './histogram.ts'
 
 export type Metrics = {
   readonly telemetry: Pick<Telemetry, 'count' | 'measure'>
@@ -113,13 +114,13 @@ export function createMetrics(): Metrics {
 
   function makeMeasure(name: string): (value: number) => void {
     const isTime = name.endsWith('_ms')
-    const histogram = new Histogram({
+    const observe = createHistogram({
       name: isTime ? `${metricName(name).slice(0, -3)}_seconds` : metricName(name),
       help: knownMeasures[name] ?? name,
       buckets: isTime ? seconds : [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000],
-      registers: [registry],
+      registry,
     })
-    return isTime ? (value) => histogram.observe(value / 1000) : (value) => histogram.observe(value)
+    return isTime ? (value) => observe(value / 1000) : observe
   }
 
   function tell(): void {
