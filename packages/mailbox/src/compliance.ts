@@ -180,7 +180,7 @@ export const mailboxCases: readonly MailboxCase[] = [
     name: 'appends a stanza once that comes twice under one origin and id',
     async run(world) {
       const mailbox = await world.open()
-      const again = { origin: 'device:alice@a.example/one', id: 'urn:uuid:1' }
+      const again = { origin: 'device:alice@a.example/one', id: 'urn:uuid:7e5d5b3c-8b0e-4c39-9f1a-2f4de0f3a1b7' }
       const twice = await Promise.all([1, 2].map(() => mailbox.append(to(reader), content(world, 'a', again))))
       await mailbox.append(to(reader), content(world, 'b', { ...again, origin: 'device:alice@a.example/two' }))
       assert(twice[0]?.[0]?.n === twice[1]?.[0]?.n && (await texts(mailbox, reader)) === 'a b', 'once')

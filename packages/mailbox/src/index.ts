@@ -7,6 +7,7 @@ export { MailboxError, type MailboxErrorCode } from './errors.ts'
 export { type MailboxLimits, mailboxLimits } from './limits.ts'
 export {
   type AckOutcome,
+  type AppendListener,
   createMailbox,
   type Mailbox,
   type MailboxContent,

@@ -11,6 +11,7 @@ import { createLogs, type Log } from './logs.ts'
 import type { Full, Quota } from './quota.ts'
 import { createRecent } from './recent.ts'
 import { decodeLog, decodeMeta, encodeMeta, expiryRange, logPrefix, metaKey, readerIn, schemaVersion } from './record.ts'
+import { createSeen } from './seen.ts'
 import { readStored } from './stored.ts'
 import { createAckJob, createTurn, type Job } from './turn.ts'
 import { createTurns, type Turns } from './turns.ts'
@@ -57,6 +58,17 @@ export type MailboxContent = {
 /** Where a stanza stands in a reader's log; under the mailbox's epoch. */
 export type MailboxPosition = { readonly reader: string; readonly n: number }
 
+/** Hears how an append ended: one of the two, once, in the midst of the mailbox's work, so nothing may be thrown here. */
+export type AppendListener = {
+  /**
+   * Every reader has the stanza in its log, durable, or has acknowledged it. The positions are good for the time of the call; there are
+   * none when the same stanza had been taken before and was stored then.
+   */
+  stored(positions: readonly MailboxPosition[]): void
+  /** It is in no log (`ERR_MAILBOX_FULL`, `ERR_MAILBOX_STORE_FAILED`, `ERR_MAILBOX_CLOSED`). */
+  refused(error: unknown): void
+}
+
 /** A stanza as a reader gets it. */
 export type MailboxItem = {
   readonly n: number
@@ -75,10 +87,9 @@ export type AckOutcome = 'done' | 'other-epoch' | 'beyond'
 export interface Mailbox {
   /** 64 random bits, new when the store is created or restored. */
   readonly epoch: string
-  /**
-   * Resolves when every reader has the stanza in its log, durable, or has acknowledged it; or rejects, and it is in no log
-   * (`ERR_MAILBOX_FULL`, `ERR_MAILBOX_STORE_FAILED`).
-   */
+  /** Stores a stanza and tells the listener. A few promises for each of thousands a second would cost more than routing it. */
+  put(entries: readonly MailboxEntry[], content: MailboxContent, listener: AppendListener): void
+  /** As `put`: resolves when it is stored, rejects when it is refused. */
   append(entries: readonly MailboxEntry[], content: MailboxContent): Promise<readonly MailboxPosition[]>
   /** Stanzas behind `after` in order: at least one if there is any, then as many as the limits allow. */
   read(reader: string, after: number, limits: ReadLimits): Promise<readonly MailboxItem[]>
@@ -106,15 +117,14 @@ export async function createMailbox(options: MailboxOptions): Promise<Mailbox> {
   const { countMax, bytesMax } = limits
   const logs = createLogs({ store, logsMax: limits.logsMax, quotaOf: options.quotaOf ?? (() => ({ countMax, bytesMax })) })
   const recent = createRecent({ bytesMax: limits.recentBytesMax })
+  const seen = createSeen(limits.duplicatesMax)
   const waiting = createWaiting({
     logs,
     clock,
     limits,
     telemetry,
     give: options.give,
-    onRefused({ id }) {
-      if (id !== undefined) seen.delete(id)
-    },
+    seen,
     push: (job) => turns.push(job),
     reserve: ({ reader }) => turns.push({ kind: 'reserve', reader }),
   })
@@ -131,7 +141,6 @@ export async function createMailbox(options: MailboxOptions): Promise<Mailbox> {
     onFull: options.onFull,
   })
   const turns: Turns<Job> = createTurns<Job>((jobs) => turn(jobs, turns.again))
-  const seen = createSeen(limits.duplicatesMax)
   let closed = false
   let expiring: Promise<number> = Promise.resolve(0)
 
@@ -182,27 +191,34 @@ export async function createMailbox(options: MailboxOptions): Promise<Mailbox> {
     return job.promise
   }
 
+  function put(entries: readonly MailboxEntry[], content: MailboxContent, listener: AppendListener): void {
+    check(entries, content)
+    if (entries.length === 0) return void listener.stored([])
+    const { origin, id } = content
+    const isNamed = origin !== undefined && id !== undefined
+    const before = isNamed ? seen.get(origin, id) : undefined
+    if (before !== undefined) {
+      telemetry.count('mailbox.duplicate')
+      if (before === 'ended') return void listener.stored([])
+      before.others ??= []
+      before.others.push(listener)
+      return
+    }
+    if (closed) return void listener.refused(new MailboxError('ERR_MAILBOX_CLOSED', 'the mailbox is closed'))
+    const append = makeAppend(entries, content, listener)
+    if (isNamed) seen.set(origin, id, append)
+    waiting.enter(append)
+  }
+
   return {
     epoch,
+    put,
     append(entries, content) {
-      for (const { reader } of entries)
-        if (!readerName.test(reader)) throw new TypeError('reader must be printable ASCII without spaces')
-      if (!(content.expiry >= 0 && content.expiry <= Number.MAX_SAFE_INTEGER))
-        throw new RangeError('content.expiry must be a time in milliseconds')
-      if (entries.length === 0) return Promise.resolve([])
-      const { origin, id } = content
-      const isNamed = origin !== undefined && id !== undefined
-      const before = isNamed ? seen.get(origin, id) : undefined
-      if (before !== undefined) {
-        telemetry.count('mailbox.duplicate')
-        return before
-      }
-      if (closed) return Promise.reject(new MailboxError('ERR_MAILBOX_CLOSED', 'the mailbox is closed'))
-      const appended = new Promise<readonly MailboxPosition[]>((resolve, reject) => {
-        waiting.enter(makeAppend(entries, content, { resolve, reject }))
+      check(entries, content)
+      return new Promise((resolve, reject) => {
+        const stored = (positions: readonly MailboxPosition[]): void => resolve(positions.map(({ reader, n }) => ({ reader, n })))
+        put(entries, content, { stored, refused: reject })
       })
-      if (isNamed) seen.set(origin, id, appended)
-      return appended
     },
     async read(reader, after, { countMax, bytesMax }) {
       if (closed) throw new MailboxError('ERR_MAILBOX_CLOSED', 'the mailbox is closed')
@@ -281,40 +297,15 @@ export async function createMailbox(options: MailboxOptions): Promise<Mailbox> {
   }
 }
 
-type Appended = Promise<readonly MailboxPosition[]>
-
-type Seen = {
-  get(origin: string, id: string): Appended | undefined
-  set(origin: string, id: string, appended: Appended): void
-  delete(id: string): void
-}
-
-/** The newest appends by origin and id, between half of `max` and all of it. One id has one origin here: whoever takes another's gains nothing. */
-function createSeen(max: number): Seen {
-  let newest = new Map<string, { readonly origin: string; readonly appended: Appended }>()
-  let older = newest
-  return {
-    get(origin, id) {
-      const found = newest.get(id) ?? older.get(id)
-      return found?.origin === origin ? found.appended : undefined
-    },
-    set(origin, id, appended) {
-      if (newest.size >= max / 2) {
-        older = newest
-        newest = new Map()
-      }
-      newest.set(id, { origin, appended })
-    },
-    delete(id) {
-      newest.delete(id)
-      older.delete(id)
-    },
-  }
-}
-
 const done: Promise<AckOutcome> = Promise.resolve('done')
 
 const readerName = /^[!-}]{1,512}$/
+
+function check(entries: readonly MailboxEntry[], { expiry }: MailboxContent): void {
+  for (const { reader } of entries)
+    if (!readerName.test(reader)) throw new TypeError('reader must be printable ASCII without spaces')
+  if (!(expiry >= 0 && expiry <= Number.MAX_SAFE_INTEGER)) throw new RangeError('content.expiry must be a time in milliseconds')
+}
 
 function corrupt(): MailboxError {
   return new MailboxError('ERR_MAILBOX_STORE_CORRUPT', 'an entry of the mailbox store is damaged')

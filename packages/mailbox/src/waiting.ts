@@ -8,8 +8,9 @@ import type { Clock, Telemetry } from '@parley/core'
 import { createHeld } from './held.ts'
 import type { MailboxLimits } from './limits.ts'
 import type { Log, Logs } from './logs.ts'
-import type { MailboxContent, MailboxEntry, MailboxItem, MailboxPosition } from './mailbox.ts'
+import type { AppendListener, MailboxContent, MailboxEntry, MailboxItem } from './mailbox.ts'
 import { fullBy } from './quota.ts'
+import type { Seen } from './seen.ts'
 
 export type Append = {
   readonly content: MailboxContent
@@ -24,8 +25,11 @@ export type Append = {
   /** Its neighbours in `Held`. */
   before: Append | undefined
   after: Append | undefined
-  resolve(positions: readonly MailboxPosition[]): void
-  reject(error: unknown): void
+  /** Where it is remembered, to suppress it when it comes again. */
+  slot: number
+  readonly listener: AppendListener
+  /** Those who came with the same content again while it was under way. */
+  others: AppendListener[] | undefined
 }
 
 /** What goes to the store of an append: all of its places, or those whose readers are away, and later the others. */
@@ -73,8 +77,7 @@ export type WaitingOptions = {
   readonly limits: MailboxLimits
   readonly telemetry: Telemetry
   readonly give: Give | undefined
-  /** An append was not taken: whoever comes with the same content again is not given its answer. */
-  onRefused(content: MailboxContent): void
+  readonly seen: Seen
   /** Sends an append to the store. */
   push(job: AppendJob): void
   /** Asks for more positions of a log. */
@@ -89,11 +92,7 @@ const looksMs = 2
 const holdMsMin = 4
 
 /** An append before anything is done with it. */
-export function makeAppend(
-  entries: readonly MailboxEntry[],
-  content: MailboxContent,
-  { resolve, reject }: Pick<Append, 'resolve' | 'reject'>,
-): Append {
+export function makeAppend(entries: readonly MailboxEntry[], content: MailboxContent, listener: AppendListener): Append {
   const places: Place[] = []
   let bytes = content.header.length + content.body.length
   for (const { entry } of entries) bytes += entry.length
@@ -106,8 +105,9 @@ export function makeAppend(
     due: 0,
     before: undefined,
     after: undefined,
-    resolve,
-    reject,
+    slot: -1,
+    listener,
+    others: undefined,
   }
   for (const { reader, entry } of entries)
     places.push({ append, reader, entry, log: undefined, n: 0, isGiven: false, isSent: false, isSettled: false })
@@ -115,7 +115,7 @@ export function makeAppend(
 }
 
 export function createWaiting(options: WaitingOptions): Waiting {
-  const { logs, clock, limits, telemetry, give, onRefused, push, reserve } = options
+  const { logs, clock, limits, telemetry, give, seen, push, reserve } = options
   const { skipHoldMs } = limits
   const held = createHeld()
   // Appends in a turn, or on their way to one, with places that have no position: later ones must not overtake them.
@@ -276,7 +276,9 @@ export function createWaiting(options: WaitingOptions): Waiting {
     const { append } = place
     if (!takeOut(place) || append.open > 0) return
     unhold(append)
-    append.resolve(append.places.map(({ reader, n }) => ({ reader, n })))
+    seen.end(append)
+    append.listener.stored(append.places)
+    if (append.others !== undefined) for (const { stored } of append.others) stored(append.places)
   }
 
   return {
@@ -285,8 +287,9 @@ export function createWaiting(options: WaitingOptions): Waiting {
     refuse(append, error) {
       for (const place of append.places) takeOut(place)
       unhold(append)
-      onRefused(append.content)
-      append.reject(error)
+      seen.delete(append)
+      append.listener.refused(error)
+      if (append.others !== undefined) for (const { refused } of append.others) refused(error)
     },
     issue(place, log) {
       unblock(place)

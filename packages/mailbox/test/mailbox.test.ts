@@ -172,7 +172,7 @@ describe('the mailbox', () => {
   it('remembers no duplicate of an append that failed', async () => {
     const world = createTestWorld()
     const mailbox = await world.open()
-    const once = { origin: 'device:a', id: 'urn:uuid:1' }
+    const once = { origin: 'device:a', id: 'urn:uuid:7e5d5b3c-8b0e-4c39-9f1a-2f4de0f3a1b7' }
     world.disk.full = true
     await expect(mailbox.append([{ reader, entry }], content(world.now() + 100_000, once))).rejects.toMatchObject({
       retryable: true,

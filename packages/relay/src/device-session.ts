@@ -168,30 +168,24 @@ export function createDeviceSessions(context: RelayContext, parts: DeviceSession
     // No window holds ephemeral ones back, so what is too much is dropped.
     if (n === undefined && session.passing >= limits.stream.windowStanzas) return
     const wait = n === undefined ? 0 : gate.stanza(stanza.header.from, sizeOf(stanza))
-    const settlement: Settlement | Promise<Settlement> =
-      wait === 0
-        ? router.route(stanza, { lane: session.lane, federate: true, early: true })
-        : { bounced: [{ id: stanza.header.id, code: 'rate-limited', retryable: true, wait }] }
-    if (settlement instanceof Promise) {
-      if (n === undefined) {
-        session.passing++
-        run(
-          session,
-          settlement.then(() => void session.passing--),
-        )
-      } else
-        settlement.then(
-          (settled) => settle(session, n, { settlement: settled, came }),
-          () => failed(session),
-        )
-    } else if (n !== undefined) settle(session, n, { settlement, came })
+    if (wait > 0) {
+      const { id } = stanza.header
+      return void settle(session, n, { settlement: { bounced: [{ id, code: 'rate-limited', retryable: true, wait }] }, came })
+    }
+    if (n === undefined) session.passing++
+    router.route(stanza, { lane: session.lane, federate: true, early: true }, (settlement) => {
+      if (n === undefined) session.passing--
+      if (settlement === undefined) failed(session)
+      else settle(session, n, { settlement, came })
+    })
   }
 
   function settle(
     session: Session,
-    n: number,
+    n: number | undefined,
     { settlement, came }: { readonly settlement: Settlement; readonly came: number },
   ): void {
+    if (n === undefined) return
     session.server.settle(n, settlement)
     telemetry.measure('relay.stanza.accept_ms', clock.monotonic() - came)
     flushSoon(session)

@@ -48,10 +48,10 @@ export function createHttpEntry(context: RelayContext, parts: HttpEntryParts): H
     if (!isOurs && stanza.header.to.some((to) => domainOf(to) !== domain)) return refuse(403, 'forbidden')
     telemetry.count('relay.http.stanza')
     // Nobody is there to take it at once: it is always written.
-    return answer(
-      200,
-      outcome(stanza.header.to, await router.route(stanza, { lane: createLane(), federate: isOurs, early: false })),
+    const settlement = await new Promise<Settlement | undefined>((settled) =>
+      router.route(stanza, { lane: createLane(), federate: isOurs, early: false }, settled),
     )
+    return settlement === undefined ? refuse(500, 'internal') : answer(200, outcome(stanza.header.to, settlement))
   }
 
   /** The key of the device that claims to have posted, by the current card of its account. */

@@ -109,9 +109,10 @@ export function createPeerSession(context: RelayContext, parts: PeerSessionParts
 
   function onStanza({ n, stanza }: Extract<S2sAcceptorEvent, { kind: 'stanza' }>): void {
     telemetry.count('relay.peer_session.stanza')
-    const settlement = router.route(stanza, { lane, federate: false, early: true })
-    if (settlement instanceof Promise) settlement.then((settled) => settle(n, settled), failed)
-    else settle(n, settlement)
+    router.route(stanza, { lane, federate: false, early: true }, (settlement) => {
+      if (settlement === undefined) failed()
+      else settle(n, settlement)
+    })
   }
 
   function settle(n: number | undefined, settlement: Settlement): void {

@@ -5,7 +5,7 @@
  */
 import { type Address, type DeviceId, type Domain, domainOf, isMessagingError } from '@parley/core'
 import { activeDevices, type ReadCard } from '@parley/identity'
-import type { MailboxEntry, MailboxPosition } from '@parley/mailbox'
+import type { AppendListener, MailboxEntry, MailboxPosition } from '@parley/mailbox'
 import {
   type Bounce,
   type BounceCode,
@@ -26,10 +26,13 @@ export interface Router {
   /**
    * Routes what came on one stream. Stanzas enter the logs in the order of the calls with one `lane`.
    * `federate` is false for what came from another relay: it never leaves for a third. With `early`, devices that are there
-   * get it before it is stored, and what they acknowledge in time is not stored (design §5).
+   * get it before it is stored, and what they acknowledge in time is not stored (design §5). `settled` is called once, perhaps at once.
    */
-  route(stanza: StanzaFrame, options: RouteOptions): Settlement | Promise<Settlement>
+  route(stanza: StanzaFrame, options: RouteOptions, settled: Settled): void
 }
+
+/** Hears how a stanza ended; `undefined` when something failed in here and nothing is known. A promise would cost more than routing does. */
+export type Settled = (settlement: Settlement | undefined) => void
 
 export type RouteOptions = { readonly lane: Lane; readonly federate: boolean; readonly early?: boolean }
 
@@ -71,15 +74,17 @@ export function createRouter(
 
   const recipients = new WeakMap<ReadCard, Recipient>()
 
-  function route(stanza: StanzaFrame, options: RouteOptions): Settlement | Promise<Settlement> {
+  function route(stanza: StanzaFrame, options: RouteOptions, settled: Settled): void {
     const problem = problemOf(stanza)
-    if (problem !== undefined) return { bounced: [bounce(stanza, problem)] }
+    if (problem !== undefined) return void settled({ bounced: [bounce(stanza, problem)] })
     // Every address is of one domain by the check above.
     const target = domainOf(stanza.header.to[0] as Address)
-    const { class: stanzaClass } = stanza.header
-    if (target === domain) return stanzaClass === 'ephemeral' ? passLocal(stanza) : storeLocal(stanza, options)
-    if (!options.federate || !federation.has(target)) return { bounced: [bounce(stanza, 'domain-unknown')] }
-    return stanzaClass === 'ephemeral' ? passRemote(stanza, target) : storeRemote(stanza, { target, lane: options.lane })
+    const isDurable = stanza.header.class === 'durable'
+    if (target === domain) return void (isDurable ? storeLocal(stanza, options, settled) : passLocal(stanza, settled))
+    if (!options.federate || !federation.has(target)) return void settled({ bounced: [bounce(stanza, 'domain-unknown')] })
+    if (isDurable) return void storeRemote(stanza, { target, lane: options.lane }, settled)
+    passRemote(stanza, target)
+    settled({})
   }
 
   function problemOf({ header }: StanzaFrame): BounceCode | undefined {
@@ -90,15 +95,13 @@ export function createRouter(
     return header.expiry > now + limits.lifetimeMs + limits.clockToleranceMs ? 'expiry-too-late' : undefined
   }
 
-  function storeLocal(stanza: StanzaFrame, { lane, early = false }: RouteOptions): Promise<Settlement> {
+  function storeLocal(stanza: StanzaFrame, { lane, early = false }: RouteOptions, settled: Settled): void {
+    const how = { lane, early }
     const one = lane.waiting === 0 ? planOne(stanza) : undefined
-    if (one !== undefined) return appendOne(stanza, one, { lane, early })
+    if (one !== undefined) return void appendOne(stanza, { place: one, how }, settled)
     const planned = lane.waiting === 0 ? planNow(stanza) : undefined
-    if (planned !== undefined) return appendPlan(stanza, planned, { lane, early })
-    // Wrapped, so that the next one waits for the append to begin and not for its end.
-    return inLane(lane, async () => ({ appended: appendPlan(stanza, await planLater(stanza), { lane, early }) })).then(
-      ({ appended }) => appended,
-    )
+    if (planned !== undefined) return void appendPlan(stanza, { plan: planned, how }, settled)
+    inLane(lane, async () => appendPlan(stanza, { plan: await planLater(stanza), how }, settled)).catch(() => settled(undefined))
   }
 
   /** What the devices of the one recipient get, in the usual case: the card is in memory, and nothing speaks against it. */
@@ -177,33 +180,48 @@ export function createRouter(
     return made
   }
 
-  function appendPlan(stanza: StanzaFrame, { places, bounced }: Plan, how: How): Promise<Settlement> {
-    const appended = appendPlaces(stanza, places, how)
-    if (bounced.length === 0) return appended
-    return appended.then((outcome) => ({ cards: outcome.cards, bounced: [...bounced, ...outcome.bounced] }))
-  }
-
-  function appendPlaces(stanza: StanzaFrame, places: readonly Place[], how: How): Promise<Required<Settlement>> {
-    const [first] = places
-    if (first !== undefined && places.length === 1) return appendOne(stanza, first, how)
-    const entries = places.flatMap((place) => place.entries)
-    return append(stanza, { entries, under: places.map(({ to }) => to.name).join(' '), ...how }).then(
-      (positions) => {
-        wakeReaders(positions)
-        return { cards: Object.assign({}, ...places.map(({ to }) => to.accepted.cards)), bounced: [] }
-      },
-      (error) => refused(stanza, { places, error, how }),
+  function appendPlan(stanza: StanzaFrame, { plan, how }: { readonly plan: Plan; readonly how: How }, settled: Settled): void {
+    const { places, bounced } = plan
+    if (bounced.length === 0) return void appendPlaces(stanza, { places, how }, settled)
+    appendPlaces(stanza, { places, how }, (outcome) =>
+      settled(outcome === undefined ? undefined : { ...outcome, bounced: [...bounced, ...(outcome.bounced ?? [])] }),
     )
   }
 
-  function appendOne(stanza: StanzaFrame, place: Place, how: How): Promise<Required<Settlement>> {
-    const { to, entries } = place
-    return append(stanza, { entries, under: to.name, lane: how.lane, early: how.early }).then(
-      (positions) => {
-        wakeReaders(positions)
-        return to.accepted
+  function appendPlaces(
+    stanza: StanzaFrame,
+    { places, how }: { readonly places: readonly Place[]; readonly how: How },
+    settled: Settled,
+  ): void {
+    const [first] = places
+    if (first !== undefined && places.length === 1) return void appendOne(stanza, { place: first, how }, settled)
+    const entries = places.flatMap((place) => place.entries)
+    const under = places.map(({ to }) => to.name).join(' ')
+    append(
+      stanza,
+      { entries, under, ...how },
+      {
+        stored(positions) {
+          wakeReaders(positions)
+          settled({ cards: Object.assign({}, ...places.map(({ to }) => to.accepted.cards)), bounced: [] })
+        },
+        refused: (error) => refused(stanza, { places, error, how }, settled),
       },
-      (error) => refused(stanza, { places: [place], error, how }),
+    )
+  }
+
+  function appendOne(stanza: StanzaFrame, { place, how }: { readonly place: Place; readonly how: How }, settled: Settled): void {
+    const { to, entries } = place
+    append(
+      stanza,
+      { entries, under: to.name, lane: how.lane, early: how.early },
+      {
+        stored(positions) {
+          wakeReaders(positions)
+          settled(to.accepted)
+        },
+        refused: (error) => refused(stanza, { places: [place], error, how }, settled),
+      },
     )
   }
 
@@ -211,39 +229,58 @@ export function createRouter(
     for (const { reader, n } of positions) sessions.reading(reader)?.wake(n)
   }
 
-  async function refused(
+  function refused(
     stanza: StanzaFrame,
-    { places, error, how }: { places: readonly Place[]; error: unknown; how: How },
-  ): Promise<Required<Settlement>> {
+    { places, error, how }: { readonly places: readonly Place[]; readonly error: unknown; readonly how: How },
+    settled: Settled,
+  ): void {
     const code = codeOf(error, 'mailbox-full')
     const addresses = places.map(({ to }) => to.address)
-    if (code !== 'mailbox-full' || places.length === 1) return { cards: {}, bounced: [bounce(stanza, code, addresses)] }
+    if (code !== 'mailbox-full' || places.length === 1)
+      return void settled({ cards: {}, bounced: [bounce(stanza, code, addresses)] })
     // One full mailbox does not stand in the way of the others' accounts.
-    const outcomes = await Promise.all(places.map((place) => appendPlaces(stanza, [place], how)))
-    return {
-      cards: Object.assign({}, ...outcomes.map(({ cards }) => cards)),
-      bounced: outcomes.flatMap(({ bounced }) => bounced),
-    }
+    const outcomes: Settlement[] = []
+    for (const place of places)
+      appendOne(stanza, { place, how }, (outcome) => {
+        outcomes.push(outcome ?? {})
+        if (outcomes.length < places.length) return
+        settled({
+          cards: Object.assign({}, ...outcomes.map(({ cards }) => cards)),
+          bounced: outcomes.flatMap(({ bounced = [] }) => bounced),
+        })
+      })
   }
 
-  async function storeRemote(stanza: StanzaFrame, { target, lane }: { target: Domain; lane: Lane }): Promise<Settlement> {
-    if (lane.waiting > 0) await inLane(lane, async () => undefined)
-    try {
+  function storeRemote(
+    stanza: StanzaFrame,
+    { target, lane }: { readonly target: Domain; readonly lane: Lane },
+    settled: Settled,
+  ): void {
+    const enter = (): void => {
       const entries = [{ reader: domainReader(target), entry: packEntries(stanza.entries) }]
       const expiry = Math.min(stanza.header.expiry, clock.now() + limits.queueMsMax)
-      await append(stanza, { entries, under: target, lane, early: false, expiry })
-    } catch (error) {
-      return { bounced: [bounce(stanza, codeOf(error, 'queue-full'))] }
+      append(
+        stanza,
+        { entries, under: target, lane, early: false, expiry },
+        {
+          stored() {
+            federation.wake(target)
+            settled({ cards: federation.versionsOf(stanza.header.to) })
+          },
+          refused: (error) => settled({ bounced: [bounce(stanza, codeOf(error, 'queue-full'))] }),
+        },
+      )
     }
-    federation.wake(target)
-    return { cards: federation.versionsOf(stanza.header.to) }
+    if (lane.waiting === 0) enter()
+    else inLane(lane, async () => enter()).catch(() => settled(undefined))
   }
 
   /** `under` names the cards that chose the readers: what comes again after a device was added is no duplicate for that device. */
   function append(
     stanza: StanzaFrame,
     what: { readonly entries: readonly MailboxEntry[]; readonly under: string; readonly expiry?: number } & How,
-  ): Promise<readonly MailboxPosition[]> {
+    listener: AppendListener,
+  ): void {
     const { header, body, packed = packHeader(header) } = stanza
     const { entries, under, lane, early } = what
     telemetry.count('relay.stanza.stored', entries.length)
@@ -253,20 +290,21 @@ export function createRouter(
     const isSame = last?.from === from && last.device === device && last.under === under
     const origin = isSame ? last.name : `${from}/${device} ${under}`
     if (!isSame) lane.origin = { from, device, under, name: origin }
-    return mailbox.append(entries, { header: packed, body, expiry, origin, id, isEarly: early })
+    mailbox.put(entries, { header: packed, body, expiry, origin, id, isEarly: early }, listener)
   }
 
-  async function passLocal(stanza: StanzaFrame): Promise<Settlement> {
-    const { places } = await planLater(stanza)
-    const header = packHeader(stanza.header)
-    for (const { entries } of places)
-      for (const { reader, entry } of entries) sessions.reading(reader)?.pass({ header, entry, body: stanza.body })
-    return {}
+  function passLocal(stanza: StanzaFrame, settled: Settled): void {
+    const passed = planLater(stanza).then(({ places }) => {
+      const header = packHeader(stanza.header)
+      for (const { entries } of places)
+        for (const { reader, entry } of entries) sessions.reading(reader)?.pass({ header, entry, body: stanza.body })
+      settled({})
+    })
+    passed.catch(() => settled(undefined))
   }
 
-  async function passRemote(stanza: StanzaFrame, target: Domain): Promise<Settlement> {
+  function passRemote(stanza: StanzaFrame, target: Domain): void {
     federation.pass(target, { header: packHeader(stanza.header), entry: packEntries(stanza.entries), body: stanza.body })
-    return {}
   }
 
   return { route }
