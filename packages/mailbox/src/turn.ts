@@ -102,15 +102,16 @@ export function createTurn(options: TurnOptions): (jobs: readonly Job[], again: 
       log.safe = log.reserved
       log.isReserving = false
     }
-    for (const done of draft.done) done()
-    for (const place of draft.skipped) waiting.settle(place)
     for (const place of draft.written) {
       const log = place.log as Log
       log.writing--
       log.durable = Math.max(log.durable, place.n)
-      waiting.settle(place)
     }
     for (const group of draft.groups) keep(group)
+    for (const done of draft.done) done()
+    // Whoever is told may read at once.
+    for (const place of draft.skipped) waiting.settle(place)
+    for (const place of draft.written) waiting.settle(place)
     // What waited for deletions to leave the store is acknowledged now.
     for (const log of draft.touched) if (log.handled > log.acked || log.waiting.length > 0) waiting.handled(log, log.handled)
     waiting.advance()
