@@ -7,6 +7,9 @@ import { createStage, inTime, type Relay, type Stage } from './programs.ts'
 const isLong = process.env['PARLEY_SOAK'] === '1'
 /** Honest messages while it lasts: this is what bounds the run. */
 const roundsMax = isLong ? 5_000 : 500
+// An honest message is to take three times as long beside attacks, at most. On two processors that relay, attackers and honest clients share
+// with whatever else runs, no bound so near holds: the run tells the ratio, and the long one, which runs alone, refuses one that nobody can live with.
+const slowdownMax = 10
 // Garbage comes and goes; what an attack makes the relay keep grows on.
 const growthMaxMiB = 300
 const honest = fileURLToPath(new URL('honest-clients.mjs', import.meta.url))
@@ -53,19 +56,22 @@ it('hostile clients crash nothing, fill no memory, and lose nothing of the hones
   }
   over.abort()
   const done = await Promise.all(running)
-  const after = await rounds(100)
+  await rounds(25)
+  const after = await rounds(200)
   people.end()
 
-  const ratio = median(times) / median(before)
+  // Calm before and after: whatever else changes on the machine meanwhile is in both.
+  const ratio = median(times) / median([...before, ...after])
   console.log(
     `hostile clients: ${done.map(({ name, count }) => `${name} ${count}`).join(', ')}; ${honestCount} honest messages, 0 lost, 0 twice; ` +
-      `median ${median(before).toFixed(1)} ms before, ${median(times).toFixed(1)} ms meanwhile (${ratio.toFixed(1)}x), ` +
-      `${median(after).toFixed(1)} ms afterwards; memory ${memoryBefore} MiB before, at most ${memoryMax} MiB`,
+      `median ${median(before).toFixed(1)} ms before, ${median(times).toFixed(1)} ms meanwhile, ${median(after).toFixed(1)} ms afterwards ` +
+      `(${ratio.toFixed(1)}x, 3x wanted); memory ${memoryBefore} MiB before, at most ${memoryMax} MiB`,
   )
   // Every attack was one, the process is the one that was there before, and it never grew without end.
   for (const { name, count } of done) expect(`${name}: ${Math.min(count, 1)}`).toBe(`${name}: 1`)
   expect(a.program.pid).toBe(pid)
   expect(memoryMax - memoryBefore).toBeLessThan(growthMaxMiB)
+  if (isLong) expect(ratio).toBeLessThanOrEqual(slowdownMax)
 })
 
 /** What a process holds in memory, in MiB. */

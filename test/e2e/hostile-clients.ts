@@ -115,16 +115,28 @@ function webSocketFrame(first: number, length: number, payload: Buffer): Buffer 
   return Buffer.concat([head, payload])
 }
 
-async function registered(
+/** Talks as a device that is logged in, and comes back whenever the relay has ended its connection; counts what was taken of it. */
+async function talking(
   target: Target,
   name: string,
-): Promise<{ readonly device: RawDevice; readonly wire: Wire } | undefined> {
+  act: { begin?(wire: Wire): void; say(wire: Wire, device: RawDevice, count: number): Promise<boolean> },
+): Promise<number> {
   const device = makeDevice(`${name}@${target.domain}`)
-  try {
-    return { device, wire: await enter(target.url, device, 'register') }
-  } catch {
-    return undefined
+  const over = aborted(target.signal)
+  let count = 0
+  while (!target.signal.aborted) {
+    const wire = await enter(target.url, device, count === 0 ? 'register' : 'login').catch(() => undefined)
+    wire?.closed.catch(() => {})
+    if (wire !== undefined) act.begin?.(wire)
+    while (wire !== undefined && !target.signal.aborted && (await Promise.race([act.say(wire, device, count), over])) === true) {
+      count++
+      await turn()
+    }
+    wire?.close()
+    // Where too many connections came from, none is taken for a moment.
+    await Promise.race([new Promise((done) => setTimeout(done, 100)), over])
   }
+  return count
 }
 
 /** Every attack; each is meant to run beside the others. */
@@ -210,39 +222,29 @@ export const attacks: readonly Attack[] = [
   },
   {
     name: 'floods after login',
-    async run(target) {
-      const flooder = await registered(target, 'flooder')
-      if (flooder === undefined) return 0
-      flooder.wire.closed.catch(() => {})
-      const over = aborted(target.signal)
-      let c = 0
-      // To nobody, to itself, and questions: as fast as the socket takes them.
-      return loop(target, async () => {
-        for (let i = 0; i < 50; i++) {
-          c++
-          flooder.wire.send(frame({ t: 'request', id: `${c}`, what: 'cards' }, `{"address":"x${c}@${target.domain}","since":0}`))
-        }
-        await Promise.race([flooder.wire.sent(frame({ t: 'ping' })), over])
-      })
-    },
+    run: (target) =>
+      talking(target, 'flooder', {
+        // Questions about nobody, as fast as the socket takes them.
+        say(wire, _, count) {
+          for (let i = 0; i < 50; i++)
+            wire.send(
+              frame({ t: 'request', id: `${count} ${i}`, what: 'cards' }, `{"address":"x${i}@${target.domain}","since":0}`),
+            )
+          return wire.sent(frame({ t: 'ping' }))
+        },
+      }),
   },
   {
     name: 'slow readers',
-    async run(target) {
-      const reader = await registered(target, 'slowreader')
-      if (reader === undefined) return 0
-      reader.wire.closed.catch(() => {})
-      const over = aborted(target.signal)
-      let c = 0
-      // Answers of some size, asked for and never read.
-      reader.wire.pause()
-      return loop(target, async () => {
-        for (let i = 0; i < 16; i++) {
-          c++
-          reader.wire.send(frame({ t: 'request', id: `${c}`, what: 'cards' }, `{"address":"${reader.device.address}","since":0}`))
-        }
-        await Promise.race([reader.wire.sent(frame({ t: 'ping' })), over])
-      })
-    },
+    run: (target) =>
+      talking(target, 'slowreader', {
+        // Answers of some size, asked for and never read.
+        begin: (wire) => wire.pause(),
+        say(wire, { address }, count) {
+          for (let i = 0; i < 16; i++)
+            wire.send(frame({ t: 'request', id: `${count} ${i}`, what: 'cards' }, `{"address":"${address}","since":0}`))
+          return wire.sent(frame({ t: 'ping' }))
+        },
+      }),
   },
 ]

@@ -17,8 +17,8 @@ export type Wire = {
   /** The next frame of this kind: its header, and its payload as text. */
   next(t: string): Promise<Shown>
   send(frame: Uint8Array | string): void
-  /** Sends, and resolves when the system has taken it: a relay that reads slowly makes this wait. */
-  sent(frame: Uint8Array | string): Promise<void>
+  /** Sends, and resolves when the system has taken it, or to false when there is no connection: a relay that reads slowly makes this wait. */
+  sent(frame: Uint8Array | string): Promise<boolean>
   /** How it was closed, and the last frame before that. */
   readonly closed: Promise<{ readonly code: number; readonly reason: string; readonly last: Shown | undefined }>
   /** Reads no further. */
@@ -105,7 +105,12 @@ export async function dial(url: string, subprotocol: string = c2sProtocol): Prom
       return inTime(found, () => `no ${t} frame; the last was ${JSON.stringify(last)}`)
     },
     send: (octets) => socket.send(typeof octets === 'string' ? Buffer.from(octets) : octets),
-    sent: (octets) => new Promise((done) => socket.send(typeof octets === 'string' ? Buffer.from(octets) : octets, () => done())),
+    sent: (octets) =>
+      new Promise((done) => {
+        socket.send(typeof octets === 'string' ? Buffer.from(octets) : octets, (error) =>
+          done(error === undefined || error === null),
+        )
+      }),
     closed: inTime(closed, () => `not closed; the last frame was ${JSON.stringify(last)}`, 120_000),
     pause: () => socket.pause(),
     close: () => socket.close(),

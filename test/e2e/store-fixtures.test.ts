@@ -14,7 +14,9 @@ beforeEach(() => {
 afterEach(() => stage.close())
 
 const making = process.env['PARLEY_MAKE_FIXTURE']
-it.runIf(making !== undefined)('makes the fixture that PARLEY_MAKE_FIXTURE names: only when a version is released', () => makeFixture(stage, join(fixtures, making ?? '')))
+it.runIf(making !== undefined)('makes the fixture that PARLEY_MAKE_FIXTURE names: only when a version is released', () =>
+  makeFixture(stage, join(fixtures, making ?? '')),
+)
 
 describe.each(readdirSync(fixtures).filter((name) => name.startsWith('relay-')))('the store of %s', (name) => {
   it('opens, and what stands in it is delivered', async () => {
