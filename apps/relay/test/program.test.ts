@@ -26,7 +26,8 @@ describe('parley-relay', () => {
     const a = run(['--config', config, '--trace-wire', trace])
     const portA = await a.ready()
     const b = run(['--domain', 'b.localhost', '--data', join(home, 'b'), '--route', `a.localhost=ws://127.0.0.1:${portA}`], {
-      PARLEY_RELAY_LOG_LEVEL: 'silent',
+      PARLEY_RELAY_LOG_LEVEL: 'info',
+      PARLEY_RELAY_LOG_ADDRESSES: 'true',
     })
     const portB = await b.ready()
     writeFileSync(
@@ -40,6 +41,7 @@ describe('parley-relay', () => {
     const event = await bob.event(({ kind }) => kind === 'stanza')
     expect(event).toMatchObject({ stanza: { from: 'alice@a.localhost', body: utf8('over two relays') } })
     expect(await alice.event(({ kind }) => kind === 'accepted')).toMatchObject({ to: ['bob@b.localhost'] })
+    expect(b.said.err).toContain('"peer":"a.localhost","msg":"relay.peer_session.ready"')
     alice.close()
     bob.close()
     const traced = readFileSync(trace, 'utf8')

@@ -69,6 +69,7 @@ export function createAccounts(context: RelayContext, parts: { readonly sessions
       await mailbox.drop(deviceReader(address, device))
     }
     telemetry.count('relay.account.removed')
+    telemetry.event('relay.account.removed', { account: address })
     return true
   }
 

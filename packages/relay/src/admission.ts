@@ -32,7 +32,7 @@ export interface Admission {
 }
 
 export function createAdmission(context: RelayContext, parts: { registration(): RegistrationMode }): Admission {
-  const { clock, directory, gate } = context
+  const { clock, directory, gate, telemetry } = context
 
   async function decide({ login, proves }: Applicant): Promise<Decision> {
     const card = await directory.head(login.address)
@@ -64,8 +64,14 @@ export function createAdmission(context: RelayContext, parts: { registration(): 
   }
 
   return {
-    decide: (applicant) =>
-      applicant.offered === undefined ? decide(applicant) : decideRegistration(applicant, applicant.offered),
+    async decide(applicant) {
+      const { login, offered, peer } = applicant
+      const decision = await (offered === undefined ? decide(applicant) : decideRegistration(applicant, offered))
+      const who = { account: login.address, from: peer }
+      if ('refused' in decision) telemetry.event('relay.login.refused', { ...who, code: decision.refused })
+      else if (decision.account === 'registered') telemetry.event('relay.account.opened', who)
+      return decision
+    },
   }
 }
 

@@ -166,7 +166,10 @@ export function createFederation(context: RelayContext, parts: FederationParts):
     for (;;) {
       const items = await mailbox.read(reader, 0, { countMax: giveUpCount, bytesMax: limits.stream.windowBytes })
       const last = items.at(-1)
-      if (last === undefined) return count
+      if (last === undefined) {
+        if (count > 0) telemetry.event('relay.queue.given_up', { peer: name, code, count })
+        return count
+      }
       for (const item of items) await bounceBack(item, code)
       await mailbox.ack(reader, mailbox.epoch, last.n)
       count += items.length

@@ -64,6 +64,7 @@ export function createPeerSession(context: RelayContext, parts: PeerSessionParts
   const link = links.open(parts.connection, {})
   const lane: Lane = createLane()
   let proven: Domain | undefined
+  let claimed: Domain | undefined
   let isFlushing = false
 
   function apply(out: S2sAcceptorOutput): void {
@@ -77,6 +78,7 @@ export function createPeerSession(context: RelayContext, parts: PeerSessionParts
     else if (event.kind === 'claimed') run(onClaimed(event))
     else {
       telemetry.count(`relay.peer_session.ended.${event.by === 'here' ? event.code : 'by-peer'}`)
+      if (claimed !== undefined) telemetry.event('relay.peer_session.ended', { peer: claimed, code: event.code, by: event.by })
       link.connection.close(event.close, event.code)
     }
   }
@@ -91,6 +93,7 @@ export function createPeerSession(context: RelayContext, parts: PeerSessionParts
   }
 
   async function onClaimed({ initiating, thumbprint }: Extract<S2sAcceptorEvent, { kind: 'claimed' }>): Promise<void> {
+    claimed = initiating
     const way = wayTo(initiating)
     if (way === undefined) return void apply(acceptor.end('domain-unknown'))
     let known = await keys.find(way, { claimed: true })
@@ -104,6 +107,7 @@ export function createPeerSession(context: RelayContext, parts: PeerSessionParts
     proven = initiating
     link.name = initiating
     telemetry.count('relay.peer_session.ready')
+    telemetry.event('relay.peer_session.ready', { peer: initiating })
     onProven(session, initiating)
   }
 

@@ -24,7 +24,7 @@ export function createRequests(
   context: RelayContext,
   parts: { readonly sessions: Sessions; readonly federation: Federation; readonly accounts: AccountBook },
 ): Requests {
-  const { domain, clock, limits, mailbox, directory } = context
+  const { domain, clock, limits, mailbox, directory, telemetry } = context
   const { sessions, federation, accounts } = parts
 
   async function read(what: 'cards' | 'statements', value: JsonObject, asker: Asker): Promise<Answer> {
@@ -53,6 +53,7 @@ export function createRequests(
     for (const device of published.removed) {
       sessions.get(address, device)?.end('device-removed')
       await mailbox.drop(deviceReader(address, device))
+      telemetry.event('relay.device.removed', { account: address, device })
     }
     return { ok: true, value: { version: published.card.card.version } }
   }
