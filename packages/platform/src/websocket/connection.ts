@@ -1,11 +1,12 @@
 /**
- * The Connection port over a `ws` socket, used by both ends. A server's frames are not masked, so they are put together here: all that
- * one turn of the loop has for a connection is one write.
+ * The Connection port over a `ws` socket, used by both ends. Frames with data are put together here: all that one turn of the loop has for
+ * a connection is one write.
  * @module
  */
 import type { Duplex } from 'node:stream'
 import type { Connection, ConnectionHandlers } from '@parley/core'
 import type { RawData, WebSocket } from 'ws'
+import { frameLength, joinFrames } from './frames.ts'
 
 // A reason is at most 123 octets (RFC 6455 §5.5).
 const reasonCharactersMax = 120
@@ -23,7 +24,7 @@ type Open = { -readonly [K in keyof Connection]: Connection[K] } & {
   readonly out: Out
 }
 
-/** `raw` is what the server's socket writes to; a client has none, because its frames are masked. */
+/** `raw` is what the server's socket writes to; a client, whose frames are masked, learns that when it is connected. */
 export function createConnection(socket: WebSocket, { peer, raw }: { readonly peer: string; readonly raw?: Duplex }): Connection {
   const onDrain = (): void => {
     if (open.closed === undefined) open.handlers?.onDrain?.()
@@ -34,7 +35,7 @@ export function createConnection(socket: WebSocket, { peer, raw }: { readonly pe
     handlers: undefined,
     waiting: undefined,
     closed: undefined,
-    out: { socket, raw, frames: [], bytes: 0, mask: raw === undefined ? createMask(socket, onDrain) : undefined },
+    out: { socket, raw, isMasked: raw === undefined, frames: [], bytes: 0 },
     start(given) {
       open.handlers = given
       const early = open.waiting ?? []
@@ -73,7 +74,13 @@ export function createConnection(socket: WebSocket, { peer, raw }: { readonly pe
     open.handlers?.onClose(open.closed.code, open.closed.reason)
   })
   // A dialled one knows what was chosen when it is open.
-  if (raw === undefined) socket.once('open', () => (open.subprotocol = socket.protocol))
+  if (raw === undefined) {
+    socket.once('upgrade', ({ socket: wire }) => {
+      open.out.raw = wire
+      wire.on('drain', onDrain)
+    })
+    socket.once('open', () => (open.subprotocol = socket.protocol))
+  }
   // 'close' follows every error; without a listener an error would end the process.
   socket.on('error', ignore)
   return open
@@ -82,7 +89,7 @@ export function createConnection(socket: WebSocket, { peer, raw }: { readonly pe
 const bufferedBytes: PropertyDescriptor & ThisType<Open> = {
   get() {
     const { out } = this
-    return out.raw === undefined ? out.socket.bufferedAmount : out.bytes + out.raw.writableLength
+    return out.bytes + (out.raw?.writableLength ?? 0)
   },
   enumerable: true,
 }
@@ -90,40 +97,11 @@ const bufferedBytes: PropertyDescriptor & ThisType<Open> = {
 /** Where frames go. */
 type Out = {
   readonly socket: WebSocket
-  readonly raw: Duplex | undefined
-  /** Frames of a server that wait for the end of this turn, and their octets on the wire. */
+  raw: Duplex | undefined
+  readonly isMasked: boolean
+  /** Frames that wait for the end of this turn, and their octets on the wire. */
   readonly frames: Uint8Array[]
   bytes: number
-  /** Sends a client's frame. */
-  readonly mask: ((frame: Uint8Array) => void) | undefined
-}
-
-function createMask(socket: WebSocket, onDrain: () => void): (frame: Uint8Array) => void {
-  let wire: Duplex | undefined
-  let isCorked = false
-  // A dialled one tells what it stands on.
-  socket.once('upgrade', (response) => {
-    wire = response.socket
-  })
-  const sent = (): void => {
-    if (socket.bufferedAmount === 0) onDrain()
-  }
-
-  // Frames of one turn leave together: each alone would be a call of the system.
-  const cork = (): void => {
-    if (wire === undefined || isCorked) return
-    const corked = wire
-    isCorked = true
-    corked.cork()
-    process.nextTick(() => {
-      isCorked = false
-      corked.uncork()
-    })
-  }
-  return (frame) => {
-    cork()
-    socket.send(frame, { binary: true }, sent)
-  }
 }
 
 // Connections with frames that wait for the end of this turn.
@@ -136,53 +114,23 @@ function flushAll(): void {
 }
 
 function send(out: Out, frame: Uint8Array): void {
-  if (out.mask !== undefined) {
-    out.mask(frame)
-    return
-  }
   if (out.frames.length === 0) {
     if (due.length === 0) setImmediate(flushAll)
     due.push(out)
   }
   out.frames.push(frame)
-  out.bytes += headLength(frame.length) + frame.length
+  out.bytes += frameLength(frame.length, out.isMasked)
   if (out.bytes > writeBytesMax) flush(out)
 }
 
 function flush(out: Out): void {
   const { socket, raw, frames } = out
   if (frames.length === 0) return
-  const octets = Buffer.allocUnsafe(out.bytes)
-  let at = 0
-  for (const frame of frames) {
-    at = writeHead(octets, at, frame.length)
-    octets.set(frame, at)
-    at += frame.length
-  }
+  const octets = joinFrames(frames, out)
   frames.length = 0
   out.bytes = 0
   // Nothing comes behind a close frame.
   if (socket.readyState === socket.OPEN) raw?.write(octets)
-}
-
-function headLength(length: number): number {
-  return length < 126 ? 2 : length < 0x10000 ? 4 : 10
-}
-
-// RFC 6455 §5.2: one binary frame, whole, not masked.
-function writeHead(octets: Buffer, at: number, length: number): number {
-  octets[at] = 0x82
-  if (length < 126) {
-    octets[at + 1] = length
-    return at + 2
-  }
-  if (length < 0x10000) {
-    octets[at + 1] = 126
-    return octets.writeUInt16BE(length, at + 2)
-  }
-  octets[at + 1] = 127
-  octets.writeUInt32BE(0, at + 2)
-  return octets.writeUInt32BE(length, at + 6)
 }
 
 function ignore(): void {}
