@@ -62,6 +62,9 @@ export function createAccounts(context: RelayContext, parts: { readonly sessions
   }
 
   async function remove(address: Address): Promise<boolean> {
+    const head = await directory.head(address)
+    // Its mail goes first: a crash leaves an account that can be removed once more, and not the mail of nobody.
+    for (const { id } of head?.card.devices ?? []) await mailbox.drop(deviceReader(address, id))
     const devices = await directory.remove(address)
     if (devices === undefined) return false
     for (const device of devices) {

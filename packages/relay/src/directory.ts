@@ -95,6 +95,10 @@ export type Registration = {
 
 const countKey = 'relay/accounts'
 
+function removedDevices({ card }: ReadCard): readonly DeviceId[] {
+  return card.devices.flatMap(({ id, removed }) => (removed === undefined ? [] : [id]))
+}
+
 export function createDirectory(options: DirectoryOptions): Directory {
   const { store, clock, invites, inTurn, telemetry, accountsMax, cardsInMemoryMax, devicesPerAccountMax } = options
   const heads = new Map<Address, Promise<ReadCard | undefined>>()
@@ -203,7 +207,8 @@ export function createDirectory(options: DirectoryOptions): Directory {
     if (!read.ok) return { ok: false, code: 'card-invalid' }
     const current = await head(address)
     if (current === undefined || read.card.address !== address) return { ok: false, code: 'forbidden' }
-    if (read.hash === current.hash) return { ok: true, card: current, removed: [] }
+    // The first answer was lost, perhaps in a crash that kept the mail of those whom it removed.
+    if (read.hash === current.hash) return { ok: true, card: current, removed: removedDevices(current) }
     if (read.card.version === current.card.version) return { ok: false, code: 'card-fork' }
     const problem = successorProblem(current, read)
     if (problem === 'card-rollback') return { ok: false, code: problem }

@@ -134,6 +134,35 @@ describe('an account', () => {
     await join('carol@a.example')
   })
 
+  it('that is removed while the process dies is there to be removed again, or has left no mail', async () => {
+    let crashes = 0
+    for (let at = 1; at <= crashes + 1; at++) {
+      const { world, relay, join } = await scene()
+      const alice = await join('alice@a.example')
+      const bob = await join('bob@a.example')
+      bob.device.drop()
+      await world.pass(100)
+      const id = alice.device.send(bob.account.address, 'waits')
+      await world.until(() => alice.device.ended(id) !== undefined)
+      expect((await relay.relay.stats()).mailbox.count).toBe(1)
+      let points = 0
+      relay.disk.onBatch = () => {
+        points++
+        if (points !== at) return
+        crashes++
+        relay.kill()
+      }
+      await relay.relay.accounts.remove(bob.account.address).catch(() => {})
+      relay.disk.onBatch = () => {}
+      if (crashes < at) break
+      await relay.start()
+      await relay.relay.accounts.remove(bob.account.address)
+      expect(await relay.relay.accounts.get(bob.account.address)).toBeUndefined()
+      expect((await relay.relay.stats()).mailbox.count).toBe(0)
+    }
+    expect(crashes).toBeGreaterThan(3)
+  })
+
   it('that was removed keeps its address from others until no mail for it can be under way', async () => {
     const { world, relay, join } = await scene({ limits: { addressHeldMs: 60_000 } })
     await join('bob@a.example')

@@ -1,3 +1,4 @@
+import { writeFrame } from '@parley/stream'
 import { describe, expect, it } from 'vitest'
 import { createWorld } from './network.ts'
 
@@ -115,9 +116,43 @@ describe('the directory', () => {
       value: { statements: [expect.any(String)] },
     })
     await expect(second.online()).rejects.toThrow('device-removed')
+    // Whoever did not hear the answer says it again.
+    expect(await first.request('publish-card', { card: next.jws })).toMatchObject({ ok: true })
     const after = first.send(account.address, 'after')
     await world.until(() => first.ended(after) !== undefined)
     expect((await relay.relay.stats()).mailbox.count).toBe(0)
+  })
+
+  it('takes the mail of a removed device away when the card comes again after a crash', async () => {
+    let crashes = 0
+    for (let at = 1; at <= crashes + 1; at++) {
+      const { world, relay, account, first, second } = await scene()
+      await second.online()
+      second.drop()
+      await world.pass(100)
+      const note = first.send(account.address, 'for the others')
+      await world.until(() => first.ended(note) !== undefined)
+      const [one, two, three] = account.cards[0]?.card.devices ?? []
+      const gone = { removed: world.clock.now() / 1000, reason: 'retired' } as const
+      const devices = [one, two && { ...two, ...gone }, three && { ...three, ...gone }].flatMap((each) => each ?? [])
+      const next = account.next(devices)
+      let points = 0
+      relay.disk.onBatch = () => {
+        points++
+        if (points !== at) return
+        crashes++
+        relay.kill()
+      }
+      first.raw(writeFrame({ t: 'request', id: 'lost', what: 'publish-card', value: { card: next.jws } }))
+      await world.pass(1000)
+      relay.disk.onBatch = () => {}
+      if (crashes < at) break
+      await relay.start()
+      await first.online()
+      expect(await first.request('publish-card', { card: next.jws })).toMatchObject({ ok: true })
+      expect((await relay.relay.stats()).mailbox.count).toBe(0)
+    }
+    expect(crashes).toBeGreaterThan(3)
   })
 
   it('answers with a code what it does not know', async () => {
