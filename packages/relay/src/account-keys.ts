@@ -44,6 +44,9 @@ export function blockKey(address: Address, blocked: string): string {
   return `${prefix}${address} block/${blocked}`
 }
 
+/** Every row of an account that was removed. */
+export const heldRange: Range = { gt: 'held/', lt: 'held/~' }
+
 /** What remains of an account that was removed: since when its address is held. */
 export function heldKey(address: Address): string {
   return `held/${address}`

@@ -26,6 +26,7 @@ import {
   cardKey,
   cardRange,
   heldKey,
+  heldRange,
   statementKey,
 } from './account-keys.ts'
 import { RelayError } from './errors.ts'
@@ -94,6 +95,8 @@ export type Registration = {
 }
 
 const countKey = 'relay/accounts'
+// Each removal holds one address and looks at so many others: what is held no longer goes sooner than it gathers.
+const heldLooks = 16
 
 function removedDevices({ card }: ReadCard): readonly DeviceId[] {
   return card.devices.flatMap(({ id, removed }) => (removed === undefined ? [] : [id]))
@@ -106,6 +109,7 @@ export function createDirectory(options: DirectoryOptions): Directory {
   const inMemory = new Map<Address, ReadCard>()
   // Beside the cards in memory: only accounts that have blocked somebody.
   const blocks = new Map<Address, Set<string>>()
+  let heldUpTo = heldRange.gt
 
   async function loadHead(address: Address): Promise<ReadCard | undefined> {
     const list = await loadBlocked(address)
@@ -156,6 +160,19 @@ export function createDirectory(options: DirectoryOptions): Directory {
   async function accountCount(): Promise<number> {
     const value = await store.get(countKey)
     return value === undefined ? 0 : Number(fromUtf8(value))
+  }
+
+  /** Lets go of addresses that are held no longer, a few of them in turn. */
+  async function letGo(): Promise<readonly StoreOp[]> {
+    const ops: StoreOp[] = []
+    let looked = 0
+    for await (const [key, value] of store.iterate({ ...heldRange, gt: heldUpTo, limit: heldLooks })) {
+      looked++
+      heldUpTo = key
+      if (clock.now() - Number(fromUtf8(value)) >= options.addressHeldMs) ops.push({ type: 'del', key })
+    }
+    if (looked < heldLooks) heldUpTo = heldRange.gt
+    return ops
   }
 
   async function isHeld(address: Address): Promise<boolean> {
@@ -232,7 +249,7 @@ export function createDirectory(options: DirectoryOptions): Directory {
   async function remove(address: Address): Promise<readonly DeviceId[] | undefined> {
     const current = await head(address)
     if (current === undefined) return undefined
-    const ops: StoreOp[] = []
+    const ops: StoreOp[] = [...(await letGo())]
     for await (const [key] of store.iterate(accountRange(address))) ops.push({ type: 'del', key })
     const count = await accountCount()
     ops.push(

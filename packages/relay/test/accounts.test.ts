@@ -172,6 +172,18 @@ describe('an account', () => {
     await join('bob@a.example')
   })
 
+  it('that was removed long ago leaves no trace when others go', async () => {
+    const { world, relay, join } = await scene({ limits: { addressHeldMs: 60_000 } })
+    for (const name of ['alice', 'bob', 'carol']) await join(`${name}@a.example`)
+    const held = () => [...relay.disk.contents().keys()].filter((key) => key.startsWith('held/'))
+    await relay.relay.accounts.remove('alice@a.example' as Address)
+    await relay.relay.accounts.remove('bob@a.example' as Address)
+    expect(held()).toHaveLength(2)
+    await world.pass(60_000)
+    await relay.relay.accounts.remove('carol@a.example' as Address)
+    expect(held()).toEqual(['held/carol@a.example'])
+  })
+
   it('is removed by the holder of its key, and by no device without it', async () => {
     const { world, relay, join } = await scene()
     const { account, device } = await join('alice@a.example')
