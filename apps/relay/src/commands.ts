@@ -4,7 +4,7 @@
  */
 import { resolve } from 'node:path'
 import type { Json, JsonObject } from '@parley/core'
-import type { Account, Invite, Queue } from '@parley/relay'
+import type { Account, Invite, Queue, RelayLimits } from '@parley/relay'
 import { askRelay } from './control/client.ts'
 import { type ControlAnswer, controlPath } from './control/lines.ts'
 import { operations } from './operations.ts'
@@ -24,6 +24,8 @@ export type CommandIo = {
   readonly configFile: string | undefined
   /** Where the relay is reached, as far as the configuration says. */
   readonly url: string | undefined
+  /** Those of the configuration, for work on the store of a relay that does not run. */
+  readonly limits: Partial<RelayLimits>
   out(text: string): void
   err(text: string): void
 }
@@ -37,7 +39,7 @@ async function ask(io: CommandIo, name: string, given: JsonObject = {}): Promise
   if (answer === undefined) {
     const operation = ofRunning.includes(name) ? undefined : operations[name]
     if (operation === undefined) throw new ProgramError('not-running', `no relay runs on ${io.data}`)
-    return withRelayAlone(io.data, (parts) => operation({ ...parts, url: io.url, configFile: io.configFile }, given))
+    return withRelayAlone(io, (parts) => operation({ ...parts, url: io.url, configFile: io.configFile }, given))
   }
   return valueIn(answer)
 }

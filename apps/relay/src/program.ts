@@ -157,8 +157,9 @@ function place(io: ProgramIo, { from, json }: { readonly from: Given; readonly j
   const data = readData(from)
   if (data === undefined) throw new ProgramError('usage', 'which relay? --data FOLDER or --config FILE says so')
   const read = readConfig(from)
-  const url = read.ok ? reachedAt(read.config, read.config.port) : undefined
-  return { data, json, configFile: from.file, url, out: io.out, err: io.err }
+  // A relay that takes a free port is reached nowhere before it runs.
+  const url = read.ok && read.config.port > 0 ? reachedAt(read.config, read.config.port) : undefined
+  return { data, json, configFile: from.file, url, limits: read.ok ? read.config.limits : {}, out: io.out, err: io.err }
 }
 
 function time(text: string | undefined, flag: string): number | undefined {

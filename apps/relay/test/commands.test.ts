@@ -203,6 +203,19 @@ describe('commands on accounts and invitations', () => {
       expect((await command([...at, 'invite', 'create', ...wrong])).code).toBe(2)
   })
 
+  it('keep to the configured limits where no relay runs, and name no port that is not known yet', async () => {
+    const { data, program } = await start()
+    await program.stop()
+    const file = join(folder(), 'relay.json')
+    writeFileSync(file, JSON.stringify({ domain, data, limits: { invitesMax: 1 } }))
+    const { link } = await json<{ link: string }>(['--config', file, 'invite', 'create'])
+    expect(parseInviteLink(link)).not.toHaveProperty('relay')
+    expect(await command(['--config', file, 'invite', 'create'])).toMatchObject({
+      code: 1,
+      err: expect.stringContaining('too many open invitations'),
+    })
+  })
+
   it('block and unblock', async () => {
     const { at } = await start()
     expect((await command([...at, 'block', 'add', 'spam.example'])).code).toBe(0)

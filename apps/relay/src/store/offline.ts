@@ -19,7 +19,7 @@ import {
 import { refuseHeadlessStore } from '@parley/platform/files'
 import { openLevelStore } from '@parley/platform/level'
 import { systemClock, systemRandom } from '@parley/platform/system'
-import { createRelay } from '@parley/relay'
+import { createRelay, type RelayLimits } from '@parley/relay'
 import { controlPath, fitsSocket } from '../control/lines.ts'
 import type { Parts } from '../operations.ts'
 import { ProgramError } from '../program-error.ts'
@@ -40,8 +40,11 @@ export async function openStoreAlone(data: string): Promise<Store> {
   })
 }
 
-/** Works on the store with a relay that nobody reaches. */
-export async function withRelayAlone<T>(data: string, work: (parts: Parts) => Promise<T>): Promise<T> {
+/** Works on the store with a relay that nobody reaches, under the limits that the running one would have. */
+export async function withRelayAlone<T>(
+  { data, limits }: { readonly data: string; readonly limits: Partial<RelayLimits> },
+  work: (parts: Parts) => Promise<T>,
+): Promise<T> {
   const store = await openStoreAlone(data)
   try {
     const relay = await createRelay({
@@ -50,6 +53,7 @@ export async function withRelayAlone<T>(data: string, work: (parts: Parts) => Pr
       transport: nowhere,
       clock: systemClock,
       random: systemRandom,
+      limits,
     })
     try {
       return await work({ store, relay, url: undefined, configFile: undefined, now: systemClock.now, note() {} })
