@@ -50,6 +50,23 @@ describe('the guarded store', () => {
     expect(store.state().problem).toBeUndefined()
   })
 
+  it('takes what is left of a record of which a part goes, and nothing new with it', async () => {
+    const { store, at } = await world()
+    const rowOf = (reader: string, n: number): string => `mailbox/entry/device:${reader}@b.example/one 000000000000000${n}`
+    await store.batch([put(rowOf('bob', 4)), put(rowOf('carol', 4)), log], durable)
+    at.free = 5 * mib
+    await store.look()
+    const gone: StoreOp = { type: 'del', key: rowOf('bob', 4) }
+    const refused = { code: 'ERR_CORE_STORE_FULL' }
+    await expect(store.batch([gone, put(rowOf('bob', 5)), log], durable)).rejects.toMatchObject(refused)
+    await expect(store.batch([gone, put(rowOf('carol', 3)), log], durable)).rejects.toMatchObject(refused)
+    await store.batch([gone, put(rowOf('bob', 3)), log], durable)
+    expect(await store.get(rowOf('bob', 3))).toBeDefined()
+    const last: StoreOp = { type: 'del', key: rowOf('bob', 3) }
+    await store.batch([last, put(rowOf('bob', 3), 5), log], durable)
+    expect(await store.get(rowOf('bob', 3))).toHaveLength(5)
+  })
+
   it('counts what it writes between two looks', async () => {
     const { store, at } = await world()
     at.free = 20 * mib

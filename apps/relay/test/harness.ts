@@ -182,7 +182,7 @@ export async function device(who: Identity | string, port: number, { scheme = 'w
     /** How many of its stanzas were accepted. */
     accepted: () => events.filter(({ kind }) => kind === 'accepted').length,
     event,
-    send(to: string, text: string) {
+    send(to: string, text: string, lifeMs = 60_000) {
       const sent = systemClock.now()
       const entries = [{ device: '*', octets: utf8('entry') }] as const
       const stanzaId = `urn:uuid:00000000-0000-4000-8000-${String(++sentCount).padStart(12, '0')}` as never
@@ -192,7 +192,7 @@ export async function device(who: Identity | string, port: number, { scheme = 'w
           to: [parseAddress(to)],
           class: 'durable',
           sent,
-          expiry: sent + 60_000,
+          expiry: sent + lifeMs,
           entries,
           body: utf8(text),
         }),

@@ -81,6 +81,26 @@ describe('health', () => {
   })
 })
 
+describe('a full disk', () => {
+  it('does not keep what expires, although others stand in one record with it', async () => {
+    const limits = { expiryIntervalMs: 100, mailbox: { expiryStepMs: 100 } }
+    const { port, at, reload } = await start({ limits })
+    const bob = await device(`bob@${domain}`, port)
+    bob.close()
+    await bob.ended
+    const alice = await device(`alice@${domain}`, port)
+    // All of them are there before the first is written, so they are written together.
+    for (let i = 0; i < 20; i++) alice.send(`bob@${domain}`, `${i}`, i % 2 === 0 ? 1500 : 60_000)
+    await alice.event(() => alice.accepted() === 20)
+    await reload({ limits, diskFreeBytesMin: Number.MAX_SAFE_INTEGER })
+    // The test's time limit ends this.
+    while ((await json<{ mailbox: { count: number } }>([...at, 'status'])).mailbox.count !== 10);
+    const back = await device(bob.who, port)
+    await back.event(() => back.texts().length === 10)
+    expect(back.texts()).toEqual(Array.from({ length: 10 }, (_, i) => `${2 * i + 1}`))
+  })
+})
+
 describe('a device that talks and does not read', () => {
   it('is ended before what it is owed fills the memory', { timeout: 60_000 }, async () => {
     const fast = { framesPerSecond: 1e6, framesBurst: 1e7, bytesPerSecond: 1e9, bytesBurst: 1e9 }

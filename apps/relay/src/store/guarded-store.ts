@@ -72,7 +72,7 @@ export async function openGuardedStore(options: GuardedStoreOptions): Promise<Gu
   async function batch(ops: readonly StoreOp[], batchOptions: { readonly durable: boolean }): Promise<void> {
     if (isFull()) {
       void look()
-      if (ops.some(grows)) {
+      if (grow(ops)) {
         telemetry.count('store.refused_full')
         throw full()
       }
@@ -123,8 +123,15 @@ export async function openGuardedStore(options: GuardedStoreOptions): Promise<Gu
 }
 
 // Sums and counts are written with every deletion; they replace what stands there.
-function grows(op: StoreOp): boolean {
-  return op.type === 'put' && !/^mailbox\/(?:log|refs)\//.test(op.key)
+function grow(ops: readonly StoreOp[]): boolean {
+  return ops.some((op) => op.type === 'put' && !/^mailbox\/(?:log|refs)\//.test(op.key) && !isRest(op.key, ops))
+}
+
+// What is left of a record of several stanzas, some of which go: it stands where that record stood, or before it. New ones stand behind.
+function isRest(key: string, ops: readonly StoreOp[]): boolean {
+  if (!key.startsWith('mailbox/entry/')) return false
+  const log = key.slice(0, key.lastIndexOf(' ') + 1)
+  return ops.some((op) => op.type === 'del' && op.key.startsWith(log) && op.key >= key)
 }
 
 function full(): CoreError {
