@@ -5,6 +5,7 @@
 import { createPrivateKey, X509Certificate } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import type { TlsCredentials } from '@parley/platform/server'
+import { ProgramError } from './program-error.ts'
 
 export type ReadTls = {
   readonly credentials: TlsCredentials
@@ -14,13 +15,14 @@ export type ReadTls = {
   readonly names: string
 }
 
-/** Reads both files; throws an Error for people when they are not there, not PEM, or do not belong together. */
+/** Reads both files; throws a ProgramError when they are not there, not PEM, or do not belong together. */
 export function readTls(files: { readonly cert: string; readonly key: string }): ReadTls {
   const cert = readText(files.cert, 'tlsCert')
   const key = readText(files.key, 'tlsKey')
   const certificate = attempt(() => new X509Certificate(cert), `tlsCert: ${files.cert} holds no certificate`)
   const privateKey = attempt(() => createPrivateKey(key), `tlsKey: ${files.key} holds no private key`)
-  if (!certificate.checkPrivateKey(privateKey)) throw new Error(`tlsKey: ${files.key} is not the key of ${files.cert}`)
+  if (!certificate.checkPrivateKey(privateKey))
+    throw new ProgramError('usage', `tlsKey: ${files.key} is not the key of ${files.cert}`)
   return {
     credentials: { cert, key },
     expiry: Date.parse(certificate.validTo),
@@ -35,7 +37,7 @@ function readText(file: string, name: string): string {
 function attempt<T>(work: () => T, problem: string): T {
   try {
     return work()
-  } catch (cause) {
-    throw new Error(problem, { cause })
+  } catch {
+    throw new ProgramError('usage', problem)
   }
 }

@@ -365,7 +365,7 @@ describe('TLS', () => {
     await expect(fetch(`http://127.0.0.1:${port}/readyz`)).rejects.toThrow()
     copyFileSync(join(certificates, 'second.key.pem'), files(home).tlsKey)
     const wrong = ['--domain', domain, '--data', folder(), '--tls-cert', files(home).tlsCert, '--tls-key', files(home).tlsKey]
-    expect(await command(wrong)).toMatchObject({ code: 1, err: expect.stringContaining('is not the key of') })
+    expect(await command(wrong)).toMatchObject({ code: 2, err: expect.stringContaining('is not the key of') })
     expect(await command([...wrong, 'check-config'])).toMatchObject({
       code: 2,
       err: expect.stringContaining('is not the key of'),
