@@ -125,7 +125,8 @@ async function talking(
   const over = aborted(target.signal)
   let count = 0
   while (!target.signal.aborted) {
-    const wire = await enter(target.url, device, count === 0 ? 'register' : 'login').catch(() => undefined)
+    const entered = enter(target.url, device, count === 0 ? 'register' : 'login').catch(() => undefined)
+    const wire = await Promise.race([entered, over.then(() => undefined)])
     wire?.closed.catch(() => {})
     if (wire !== undefined) act.begin?.(wire)
     while (wire !== undefined && !target.signal.aborted && (await Promise.race([act.say(wire, device, count), over])) === true) {
@@ -133,8 +134,7 @@ async function talking(
       await turn()
     }
     wire?.close()
-    // Where too many connections came from, none is taken for a moment.
-    await Promise.race([new Promise((done) => setTimeout(done, 100)), over])
+    await turn()
   }
   return count
 }
