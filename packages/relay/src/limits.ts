@@ -37,6 +37,10 @@ export type RelayLimits = {
   readonly bytesPerAccountPerSecond: number
   /** So many octets an account may be ahead of its rate; at least one frame. */
   readonly bytesPerAccountBurst: number
+  /** What one device asks: cards, statements, its block list and so on; what is above is refused for now. */
+  readonly requestsPerDevicePerSecond: number
+  /** So many requests a device may be ahead of its rate. */
+  readonly requestsPerDeviceBurst: number
   /** Accounts opened from one network address. */
   readonly registrationsPerPeerPerHour: number
   /** Refused logins from one network address, above which none is looked at for a while. */
@@ -136,6 +140,8 @@ export const relayLimits: RelayLimits = {
   stanzasPerAccountBurst: 20_000,
   bytesPerAccountPerSecond: 8 * 1024 * 1024,
   bytesPerAccountBurst: 64 * 1024 * 1024,
+  requestsPerDevicePerSecond: 100,
+  requestsPerDeviceBurst: 2_000,
   registrationsPerPeerPerHour: 100,
   loginFailuresPerPeerPerMinute: 60,
   requestsPerPeerPerSecond: 10,

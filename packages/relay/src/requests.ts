@@ -8,8 +8,9 @@ import type { RequestCode } from '@parley/stream'
 import type { AccountBook } from './accounts.ts'
 import { readBlocked } from './blocklist.ts'
 import { deviceReader } from './bounces.ts'
-import type { RelayContext } from './context.ts'
+import { deviceName, type RelayContext } from './context.ts'
 import type { Federation } from './federation.ts'
+import { createMeters } from './rate.ts'
 import type { Sessions } from './sessions.ts'
 
 export type Answer = { readonly ok: true; readonly value: JsonObject } | { readonly ok: false; readonly code: RequestCode }
@@ -26,6 +27,16 @@ export function createRequests(
 ): Requests {
   const { domain, clock, limits, mailbox, directory, telemetry } = context
   const { sessions, federation, accounts } = parts
+  const asked = createMeters()
+
+  // By device, over all its connections: one that was stolen does not keep the others from taking it off the card.
+  function isTooMuch(asker: Asker): boolean {
+    if (asker.kind !== 'device') return false
+    const rate = { perSecond: limits.requestsPerDevicePerSecond, burst: limits.requestsPerDeviceBurst }
+    const wait = asked.take(deviceName(asker.address, asker.device), 1, { rate, now: clock.monotonic() })
+    if (wait > 0) telemetry.count('relay.limit.requestsPerDevicePerSecond')
+    return wait > 0
+  }
 
   async function read(what: 'cards' | 'statements', value: JsonObject, asker: Asker): Promise<Answer> {
     const address = typeof value['address'] === 'string' ? toAddress(value['address']) : undefined
@@ -68,6 +79,7 @@ export function createRequests(
 
   return {
     async answer(what, value, asker) {
+      if (isTooMuch(asker)) return refused('too-many-requests')
       if (what === 'cards' || what === 'statements') return read(what, value, asker)
       if (asker.kind !== 'device') return refused('request-unknown')
       if (what === 'publish-card') return publishCard(value, asker)

@@ -78,6 +78,24 @@ describe('a relay', () => {
     expect(alice.ended(again)?.kind).toBe('accepted')
   })
 
+  it('answers a bounded number of questions of one device, also over several connections, and the others meanwhile', async () => {
+    const { join, relay, world } = await scene({ requestsPerDevicePerSecond: 1, requestsPerDeviceBurst: 3 })
+    const [alice, bob] = [await join('alice@a.example'), await join('bob@a.example')]
+    const ask = async (device: typeof alice) => {
+      const { ok, ...rest } = await device.request('status', {})
+      return ok ? 'answered' : rest
+    }
+    expect([await ask(alice), await ask(alice)]).toEqual(['answered', 'answered'])
+    alice.drop()
+    await alice.online()
+    expect(await ask(alice)).toBe('answered')
+    expect(await ask(alice)).toMatchObject({ code: 'too-many-requests', retryable: true })
+    expect(await ask(bob)).toBe('answered')
+    expect(relay.counts.get('relay.limit.requestsPerDevicePerSecond')).toBe(1)
+    await world.pass(1000)
+    expect(await ask(alice)).toBe('answered')
+  })
+
   it('reads a connection that is too fast more slowly, and loses nothing of it', async () => {
     const { world, join, relay } = await scene({ framesPerSecond: 20, framesBurst: 5 })
     const [alice, bob] = [await join('alice@a.example'), await join('bob@a.example')]
