@@ -23,7 +23,7 @@ import type { Bounce, Frame, StanzaFrame } from './frame.ts'
 import { type StreamLimits, streamLimits } from './limits.ts'
 import { type Login, readLogin, signWelcome, verifyLogin, type Welcome } from './login.ts'
 import { type Claimed, makeNonce, relayKeyJson } from './proof.ts'
-import { createReceiver, type Receiver, type Settlement } from './receiver.ts'
+import { createReceiver, putAcks, type Receiver, type Settlement } from './receiver.ts'
 import type { Succession } from './relay-key-succession.ts'
 import { createSender, type Sender, sizeOf } from './sender.ts'
 import { type StoredStanza, unpackFrame } from './stored.ts'
@@ -223,8 +223,7 @@ export function createC2sServer(options: C2sServerOptions): C2sServer {
       server.receiver?.settle(n, settlement)
     },
     flush() {
-      const ack = server.state === 'ready' ? server.receiver?.flush() : undefined
-      if (ack !== undefined) put(server, ack)
+      if (server.state === 'ready') putAcks(server, server.receiver)
       return output(server)
     },
     room: (bytes) => server.state === 'ready' && server.sender?.room(bytes) === true,

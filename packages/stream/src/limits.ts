@@ -17,6 +17,8 @@ export type StreamLimits = {
   readonly addressesMax: number
   /** Stanzas on the way in one direction, sent and not acknowledged. */
   readonly windowStanzas: number
+  /** The same between two relays: all that one domain has for the other goes this way. */
+  readonly relayWindowStanzas: number
   /** Octets on the way in one direction. One stanza may always go. */
   readonly windowBytes: number
   /** Requests on the way in one direction. */
@@ -33,6 +35,7 @@ export const streamLimits: StreamLimits = {
   entriesMax: limits.stanzaEntriesMax,
   addressesMax: limits.stanzaAddressesMax,
   windowStanzas: 64,
+  relayWindowStanzas: 512,
   windowBytes: 1024 * 1024,
   requestsMax: 16,
   proofLifetimeMs: 60_000,

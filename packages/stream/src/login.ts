@@ -124,6 +124,7 @@ export function isEpoch(value: unknown): value is string {
   return typeof value === 'string' && /^[A-Za-z0-9_-]{11}$/.test(value)
 }
 
-function isCount(value: unknown): value is number {
+/** A number of things, or a time. */
+export function isCount(value: unknown): value is number {
   return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0
 }

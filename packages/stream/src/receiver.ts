@@ -4,6 +4,7 @@
  * @module
  */
 import type { Address } from '@parley/core'
+import { put } from './endpoint.ts'
 import type { AckFrame, Bounce, CardVersions, Place } from './frame.ts'
 
 /** How a stanza ended here: it is durable, for these recipients at these card versions, except where it bounced. */
@@ -17,9 +18,14 @@ export interface Receiver {
   settle(n: number, settlement: Settlement): void
   /** Settles everything up to and including `n`. */
   settleUpTo(n: number): void
-  /** The acknowledgement that is due, if settling has moved the contiguous end. */
+  /** The acknowledgement that is due, if settling has moved the contiguous end; there may be more behind it. */
   flush(): AckFrame | undefined
 }
+
+// What is told of one stanza fits into a header as its own addresses did; of many it may not.
+const ackBytesMax = 16 * 1024
+/** Id and code of a bounce. */
+const bounceBytes = 160
 
 type Waiting = { readonly n: number; readonly bytes: number; settled: Settlement | undefined }
 
@@ -57,9 +63,12 @@ export function createReceiver(options: { readonly epoch: string; readonly start
       const cards: Record<Address, number> = {}
       const bounced: Bounce[] = []
       let isEmpty = true
+      let bytes = 0
       for (;;) {
         const first = waiting[0]
         if (first?.settled === undefined) break
+        bytes += bytesOf(first.settled)
+        if (bytes > ackBytesMax && handled !== after) break
         waiting.shift()
         receiver.count--
         receiver.bytes -= first.bytes
@@ -82,4 +91,21 @@ export function createReceiver(options: { readonly epoch: string; readonly start
     },
   }
   return receiver
+}
+
+/** Sends the acknowledgements that are due. */
+export function putAcks(endpoint: Parameters<typeof put>[0], receiver: Receiver | undefined): void {
+  for (let ack = receiver?.flush(); ack !== undefined; ack = receiver?.flush()) put(endpoint, ack)
+}
+
+/** About as many octets of a header as this takes, rather more. */
+function bytesOf({ cards, bounced }: Settlement): number {
+  let bytes = 0
+  for (const address in cards) bytes += address.length + 24
+  if (bounced === undefined) return bytes
+  for (const { to } of bounced) {
+    bytes += bounceBytes
+    if (to !== undefined) for (const address of to) bytes += address.length + 3
+  }
+  return bytes
 }

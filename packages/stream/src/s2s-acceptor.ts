@@ -11,7 +11,7 @@ import { createEndpoint, type FatalEvent, fatal, type Output, output, put, readN
 import type { Frame, StanzaFrame } from './frame.ts'
 import { type StreamLimits, streamLimits } from './limits.ts'
 import { type Claimed, makeNonce, readRelayKey, relayKeyJson } from './proof.ts'
-import { createReceiver, type Receiver, type Settlement } from './receiver.ts'
+import { createReceiver, putAcks, type Receiver, type Settlement } from './receiver.ts'
 import { readS2s, type S2sClaim, signS2s, verifyS2s } from './s2s-proof.ts'
 import { sizeOf } from './sender.ts'
 
@@ -79,7 +79,7 @@ export function createS2sAcceptor(options: S2sAcceptorOptions): S2sAcceptor {
     if (taken === 'again') return
     if (domainOf(stanza.header.from) !== initiating) return fatal(endpoint, 'stanza-not-yours')
     if (stanza.header.to.some((address) => domainOf(address) !== domain)) return fatal(endpoint, 'stanza-not-here')
-    if (receiver.count > limits.windowStanzas || (receiver.count > 1 && receiver.bytes > limits.windowBytes))
+    if (receiver.count > limits.relayWindowStanzas || (receiver.count > 1 && receiver.bytes > limits.windowBytes))
       return fatal(endpoint, 'window-exceeded')
     tell(endpoint, { kind: 'stanza', n: stanza.place.n, stanza })
   }
@@ -123,7 +123,9 @@ export function createS2sAcceptor(options: S2sAcceptorOptions): S2sAcceptor {
         return output(endpoint)
       }
       const { ownNonce, initiating, accepting, epoch = '', start = 0 } = claim
-      const jws = signS2s({ nonce, ownNonce, initiating, accepting, direction: 'in' }, { signer, now, lifetimeMs })
+      const { relayWindowStanzas: windowStanzas, windowBytes } = limits
+      const answer: S2sClaim = { nonce, ownNonce, initiating, accepting, direction: 'in', windowStanzas, windowBytes }
+      const jws = signS2s(answer, { signer, now, lifetimeMs })
       put(endpoint, { t: 's2s-proof', jws, key: relayKeyJson(signer) })
       receiver = createReceiver({ epoch, start })
       endpoint.state = 'ready'
@@ -137,8 +139,7 @@ export function createS2sAcceptor(options: S2sAcceptorOptions): S2sAcceptor {
       receiver?.settle(n, settlement)
     },
     flush() {
-      const ack = endpoint.state === 'ready' ? receiver?.flush() : undefined
-      if (ack !== undefined) put(endpoint, ack)
+      if (endpoint.state === 'ready') putAcks(endpoint, receiver)
       return output(endpoint)
     },
     respond(id, answer) {

@@ -85,7 +85,8 @@ export function createS2sInitiator(options: S2sInitiatorOptions): S2sInitiator {
     if (!isAnswer || claim.initiating !== initiating || claim.accepting !== accepting) return fatal(endpoint, 'proof-refused')
     if (!verifyS2s(claim, { claimed, key, now: time, lifetimeMs: limits.proofLifetimeMs }))
       return fatal(endpoint, 'proof-refused')
-    const { windowStanzas, windowBytes } = limits
+    const windowStanzas = Math.min(limits.relayWindowStanzas, claim.windowStanzas ?? limits.windowStanzas)
+    const windowBytes = Math.min(limits.windowBytes, claim.windowBytes ?? limits.windowBytes)
     sender = createSender({ epoch, start, windowStanzas, windowBytes })
     endpoint.state = 'ready'
     tell(endpoint, { kind: 'ready' })

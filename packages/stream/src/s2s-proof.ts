@@ -5,7 +5,7 @@
  */
 import { type Domain, type JsonObject, toDomain } from '@parley/core'
 import type { Key } from '@parley/jose'
-import { isEpoch } from './login.ts'
+import { isCount, isEpoch } from './login.ts'
 import { type Claimed, isNonce, readProof, relayUri, signProof, verifyProof } from './proof.ts'
 
 /** The `type` of the JWM that proves a relay. */
@@ -26,6 +26,9 @@ export type S2sClaim = {
   /** The epoch of the log that the initiator sends from, and where it begins; only `out`. */
   readonly epoch?: string
   readonly start?: number
+  /** What the acceptor lets be on its way; only `in`. A relay of the first version does not say it. */
+  readonly windowStanzas?: number
+  readonly windowBytes?: number
 }
 
 type Time = { readonly now: number; readonly lifetimeMs: number }
@@ -40,6 +43,8 @@ export function signS2s(claim: S2sClaim, options: Time & { readonly signer: Key 
     direction: claim.direction,
     ...(claim.epoch === undefined ? {} : { epoch: claim.epoch }),
     ...(claim.start === undefined ? {} : { start: claim.start }),
+    ...(claim.windowStanzas === undefined ? {} : { window_stanzas: claim.windowStanzas }),
+    ...(claim.windowBytes === undefined ? {} : { window_bytes: claim.windowBytes }),
   }
   const to = relayUri(claim.direction === 'out' ? claim.accepting : claim.initiating)
   return signProof({ type: s2sType, to, body, ...options })
@@ -54,7 +59,11 @@ export function readS2s(jws: string): { readonly claim: S2sClaim; readonly claim
   const accepting = typeof to === 'string' ? toDomain(to) : undefined
   if (!isNonce(nonce) || !isNonce(ownNonce) || initiating === undefined || accepting === undefined) return undefined
   const common = { nonce, ownNonce, initiating, accepting }
-  if (direction === 'in') return { claim: { ...common, direction }, claimed }
+  if (direction === 'in') {
+    const { window_stanzas: windowStanzas, window_bytes: windowBytes } = claimed.body
+    const isTold = isCount(windowStanzas) && windowStanzas > 0 && isCount(windowBytes)
+    return { claim: { ...common, direction, ...(isTold ? { windowStanzas, windowBytes } : {}) }, claimed }
+  }
   const isStart = typeof start === 'number' && Number.isSafeInteger(start) && start >= 0
   if (direction !== 'out' || !isEpoch(epoch) || !isStart) return undefined
   return { claim: { ...common, direction, epoch, start }, claimed }

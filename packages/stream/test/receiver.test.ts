@@ -1,5 +1,6 @@
+import { toAddress } from '@parley/core'
 import { describe, expect, it } from 'vitest'
-import { createReceiver } from '../src/index.ts'
+import { createReceiver, readFrame, streamLimits, writeFrame } from '../src/index.ts'
 import { bob, stanzaId } from './parts.ts'
 
 const epoch = 'AAAAAAAAAAA'
@@ -50,5 +51,28 @@ describe('the receiving half', () => {
     expect(receiver.flush()).toMatchObject({ h: 105 })
     receiver.settleUpTo(300)
     expect(receiver.flush()).toMatchObject({ h: 300 })
+  })
+
+  it('says of many stanzas in several acknowledgements what no header could hold', () => {
+    const receiver = make()
+    const to = Array.from({ length: 64 }, (_, i) => toAddress(`${'x'.repeat(100)}${i}@b.example`)).filter(
+      (each) => each !== undefined,
+    )
+    const bounce = { id: stanzaId(), to, code: 'recipient-unknown', retryable: false }
+    const cards = Object.fromEntries(to.map((address) => [address, 1_000_000_000]))
+    for (let n = 1; n <= 64; n++) {
+      receiver.take({ c: n, n }, 1)
+      receiver.settle(n, { cards, bounced: [bounce] })
+    }
+    let after = 0
+    let bounces = 0
+    for (let ack = receiver.flush(); ack !== undefined; ack = receiver.flush()) {
+      expect(ack.after).toBe(after)
+      expect(ack.h).toBeGreaterThan(after)
+      expect(readFrame(writeFrame(ack), streamLimits)).toMatchObject({ ok: true })
+      after = ack.h
+      bounces += ack.bounced?.length ?? 0
+    }
+    expect([after, bounces, receiver.count]).toEqual([64, 64, 0])
   })
 })

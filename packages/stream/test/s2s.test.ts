@@ -6,10 +6,15 @@ import {
   createS2sInitiator,
   packEntries,
   packHeader,
+  readFrame,
+  readS2s,
   type S2sAcceptor,
   type S2sAcceptorEvent,
   type S2sInitiator,
   type S2sInitiatorEvent,
+  type StreamLimits,
+  signS2s,
+  streamLimits,
   writeFrame,
 } from '../src/index.ts'
 import { alice, bob, deviceOf, domain, now, random, signingKey, stanza } from './parts.ts'
@@ -28,13 +33,26 @@ type Options = {
   signerB?: Key
   known?: (thumbprint: string) => boolean
   start?: number
+  limitsA?: Partial<StreamLimits>
+  limitsB?: Partial<StreamLimits>
+  /** The acceptor's proof is one of the first version. */
+  isOld?: boolean
 }
 
 function pair(options: Options = {}) {
-  const { initiating = a, accepting = b, signerA = keyA, signerB = keyB, start = 0 } = options
+  const { initiating = a, accepting = b, signerA = keyA, signerB = keyB, start = 0, limitsA = {}, limitsB = {} } = options
   const known = options.known ?? ((thumbprint) => thumbprint === keyB.thumbprint)
-  const initiator = createS2sInitiator({ initiating, accepting, signer: signerA, isPeerKey: known, epoch, start, random })
-  const acceptor = createS2sAcceptor({ domain: b, signer: signerB, random })
+  const initiator = createS2sInitiator({
+    initiating,
+    accepting,
+    signer: signerA,
+    isPeerKey: known,
+    epoch,
+    start,
+    random,
+    limits: limitsA,
+  })
+  const acceptor = createS2sAcceptor({ domain: b, signer: signerB, random, limits: limitsB })
   const seen = { initiator: [] as S2sInitiatorEvent[], acceptor: [] as S2sAcceptorEvent[] }
   const toAcceptor = (out: ReturnType<S2sInitiator['receive']>): void => {
     seen.initiator.push(...out.events)
@@ -42,13 +60,22 @@ function pair(options: Options = {}) {
   }
   const toInitiator = (out: ReturnType<S2sAcceptor['receive']>): void => {
     seen.acceptor.push(...out.events)
-    for (const frame of out.frames) toAcceptor(initiator.receive(frame))
+    for (const frame of out.frames) toAcceptor(initiator.receive(options.isOld === true ? asOld(frame) : frame))
     for (const event of out.events) {
       if (event.kind === 'claimed')
         toInitiator(event.thumbprint === keyA.thumbprint ? acceptor.admit(now) : acceptor.end('proof-refused'))
     }
   }
   return { initiator, acceptor, seen, toAcceptor, toInitiator, open: () => toInitiator(acceptor.open(now)) }
+}
+
+/** The proof without what the first version did not say. */
+function asOld(octets: Uint8Array): Uint8Array {
+  const read = readFrame(octets, streamLimits)
+  const claim = read.ok && read.frame.t === 's2s-proof' ? readS2s(read.frame.jws)?.claim : undefined
+  if (!read.ok || read.frame.t !== 's2s-proof' || claim === undefined) return octets
+  const { windowStanzas: _, windowBytes: __, ...old } = claim
+  return writeFrame({ ...read.frame, jws: signS2s(old, { signer: keyB, now, lifetimeMs: 60_000 }) })
 }
 
 function ready(options: Options = {}) {
@@ -71,6 +98,28 @@ describe('a stream between relays', () => {
     const { seen } = ready()
     expect(seen.acceptor).toEqual([{ kind: 'claimed', initiating: a, thumbprint: keyA.thumbprint }])
     expect(seen.initiator).toEqual([{ kind: 'ready' }])
+  })
+
+  it('has as many stanzas on their way as both ends allow, and as few as before with one that does not say', () => {
+    const sent = (initiator: S2sInitiator): number => {
+      for (let n = 1; initiator.room(10); n++) initiator.deliver(n, stored('x'))
+      return initiator.unacknowledged
+    }
+    expect(sent(ready().initiator)).toBe(512)
+    expect(sent(ready({ limitsB: { relayWindowStanzas: 100 } }).initiator)).toBe(100)
+    expect(sent(ready({ limitsA: { relayWindowStanzas: 30 } }).initiator)).toBe(30)
+    expect(sent(ready({ limitsB: { windowBytes: 50 } }).initiator)).toBeLessThan(10)
+    const { initiator, open } = pair({ isOld: true })
+    open()
+    expect(sent(initiator)).toBe(64)
+  })
+
+  it('ends for one who sends beyond the window', () => {
+    const { initiator, seen, toAcceptor } = ready({ limitsB: { relayWindowStanzas: 2 } })
+    const { initiator: other } = ready()
+    expect(initiator.space).toBe(2)
+    for (const n of [1, 2, 3]) toAcceptor(other.deliver(n, stored('x')))
+    expect(fatal(seen.acceptor)).toEqual(['window-exceeded'])
   })
 
   it('carries stanzas from where the other end was, and their ends back', () => {
