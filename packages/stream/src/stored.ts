@@ -5,7 +5,7 @@
  */
 import { concat, isJsonObject, type JsonObject, parseJson, writeAscii } from '@parley/core'
 import type { Place, StanzaEntry, StanzaHeader } from './frame.ts'
-import { entriesText, joinFrame, placeText } from './quick-frame.ts'
+import { entriesText, placeText } from './quick-frame.ts'
 import { allocate } from './slab.ts'
 
 const lineFeed = 0x0a
@@ -45,10 +45,17 @@ const namesLength = '{"t":"stanza","id":"","from":"","device":"","to":[""],"clas
 
 /** Some entries as they are stored: their list on one line, then their octets. */
 export function packEntries(entries: readonly StanzaEntry[]): Uint8Array {
-  return joinFrame(
-    entriesText(entries),
-    entries.map(({ octets }) => octets),
-  )
+  const list = entriesText(entries)
+  let length = list.length + 1
+  for (const { octets } of entries) length += octets.length
+  const packed = allocate(length)
+  let at = writeAscii(list, packed, 0)
+  packed[at++] = lineFeed
+  for (const { octets } of entries) {
+    packed.set(octets, at)
+    at += octets.length
+  }
+  return packed
 }
 
 /** What a log holds of a stanza. */
