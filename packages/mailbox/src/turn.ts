@@ -194,7 +194,7 @@ export function createTurn(options: TurnOptions): (jobs: readonly Job[], again: 
   }
 
   function planAppend(draft: Draft, job: AppendJob, found: ReadonlyMap<string, Log>): void {
-    const { header, body, expiry } = job.append.content
+    const { header, body, expiry } = job.append
     const places = toStore(draft, job, found)
     if (places.length === 0) return
     if (isFull(places)) {

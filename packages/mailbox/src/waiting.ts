@@ -13,7 +13,10 @@ import { fullBy } from './quota.ts'
 import type { Seen } from './seen.ts'
 
 export type Append = {
-  readonly content: MailboxContent
+  readonly header: Uint8Array
+  readonly body: Uint8Array
+  readonly expiry: number
+  readonly isEarly: boolean
   readonly places: readonly Place[]
   readonly bytes: number
   /** Places that are neither acknowledged nor stored. */
@@ -94,10 +97,15 @@ const holdMsMin = 4
 /** An append before anything is done with it. */
 export function makeAppend(entries: readonly MailboxEntry[], content: MailboxContent, listener: AppendListener): Append {
   const places: Place[] = []
-  let bytes = content.header.length + content.body.length
+  // Only what is needed until it ends: thousands wait for an acknowledgement.
+  const { header, body, expiry, isEarly = false } = content
+  let bytes = header.length + body.length
   for (const { entry } of entries) bytes += entry.length
   const append: Append = {
-    content,
+    header,
+    body,
+    expiry,
+    isEarly,
     places,
     bytes,
     open: entries.length,
@@ -126,7 +134,7 @@ export function createWaiting(options: WaitingOptions): Waiting {
   let cancelLook = (): void => {}
 
   function enter(append: Append): void {
-    const isEarly = give !== undefined && skipHoldMs > 0 && append.content.isEarly === true
+    const isEarly = give !== undefined && skipHoldMs > 0 && append.isEarly
     if (!isEarly || !fits(append)) {
       for (const place of append.places) block(place)
       send(append, append.places)
@@ -155,11 +163,11 @@ export function createWaiting(options: WaitingOptions): Waiting {
   }
 
   /** Whether every reader's log is in memory and has room: what one cannot take none is given. */
-  function fits({ places, content }: Append): boolean {
+  function fits({ places, header, body }: Append): boolean {
     for (const { reader, entry } of places) {
       const log = logs.get(reader)
       if (log === undefined) return false
-      const size = content.header.length + content.body.length + entry.length
+      const size = header.length + body.length + entry.length
       if (fullBy(log, size) !== undefined) return false
     }
     return true
@@ -168,7 +176,7 @@ export function createWaiting(options: WaitingOptions): Waiting {
   function tryGiving(place: Place, now: number): boolean {
     const log = logs.get(place.reader)
     if (log === undefined || log.issued >= log.safe || give === undefined) return false
-    const { header, body, expiry } = place.append.content
+    const { header, body, expiry } = place.append
     const n = log.issued + 1
     if (!give(place.reader, { n, header, entry: place.entry, body, expiry }, log.last)) return false
     log.issued = n
@@ -325,7 +333,7 @@ export function createWaiting(options: WaitingOptions): Waiting {
       const stuck = new Set<string>()
       for (const place of unplaced) {
         if (stuck.has(place.reader)) continue
-        if (place.append.content.isEarly === true && tryGiving(place, now)) unblock(place)
+        if (place.append.isEarly && tryGiving(place, now)) unblock(place)
         else stuck.add(place.reader)
       }
     },
@@ -339,5 +347,5 @@ export function createWaiting(options: WaitingOptions): Waiting {
 
 /** Octets that count for a reader's quota. */
 export function sizeOf({ append, entry }: Place): number {
-  return append.content.header.length + entry.length + append.content.body.length
+  return append.header.length + entry.length + append.body.length
 }

@@ -16,6 +16,7 @@ import {
   type StanzaEntry,
   type StanzaFrame,
   type StanzaHeader,
+  unpackHeader,
 } from '@parley/stream'
 import { deviceReader, domainReader } from './bounces.ts'
 import type { RelayContext } from './context.ts'
@@ -63,6 +64,13 @@ type Recipient = {
 type How = { readonly lane: Lane; readonly early: boolean }
 /** One recipient, and what each of its devices is to get. */
 type Place = { readonly to: Recipient; readonly entries: readonly MailboxEntry[] }
+/** What the mailbox gets of a stanza, beside its body. */
+type What = {
+  readonly entries: readonly MailboxEntry[]
+  readonly packed: Uint8Array
+  readonly under: string
+  readonly expiry?: number
+}
 type Plan = { readonly places: readonly Place[]; readonly bounced: readonly Bounce[] }
 
 export function createRouter(
@@ -76,12 +84,12 @@ export function createRouter(
 
   function route(stanza: StanzaFrame, options: RouteOptions, settled: Settled): void {
     const problem = problemOf(stanza)
-    if (problem !== undefined) return void settled({ bounced: [bounce(stanza, problem)] })
+    if (problem !== undefined) return void settled({ bounced: [bounce(stanza.header, problem)] })
     // Every address is of one domain by the check above.
     const target = domainOf(stanza.header.to[0] as Address)
     const isDurable = stanza.header.class === 'durable'
     if (target === domain) return void (isDurable ? storeLocal(stanza, options, settled) : passLocal(stanza, settled))
-    if (!options.federate || !federation.has(target)) return void settled({ bounced: [bounce(stanza, 'domain-unknown')] })
+    if (!options.federate || !federation.has(target)) return void settled({ bounced: [bounce(stanza.header, 'domain-unknown')] })
     if (isDurable) return void storeRemote(stanza, { target, lane: options.lane }, settled)
     passRemote(stanza, target)
     settled({})
@@ -148,11 +156,11 @@ export function createRouter(
       }
     })
     const bounced: Bounce[] = []
-    if (unknown.length > 0) bounced.push(bounce(stanza, 'recipient-unknown', unknown))
-    if (refusing.length > 0) bounced.push(bounce(stanza, 'forbidden', refusing))
+    if (unknown.length > 0) bounced.push(bounce(stanza.header, 'recipient-unknown', unknown))
+    if (refusing.length > 0) bounced.push(bounce(stanza.header, 'forbidden', refusing))
     if (targets <= limits.fanOutMax) return { places, bounced }
     telemetry.count('relay.limit.fanOutMax')
-    return { places: [], bounced: [bounce(stanza, 'stanza-malformed')] }
+    return { places: [], bounced: [bounce(stanza.header, 'stanza-malformed')] }
   }
 
   function recipientOf(address: Address, card: ReadCard): Recipient {
@@ -199,7 +207,7 @@ export function createRouter(
     const under = places.map(({ to }) => to.name).join(' ')
     append(
       stanza,
-      { entries, under, ...how },
+      { entries, packed: stanza.packed ?? packHeader(stanza.header), under, ...how },
       {
         stored(positions) {
           wakeReaders(positions)
@@ -210,17 +218,20 @@ export function createRouter(
     )
   }
 
+  /** What waits for the acknowledgement keeps no more of the stanza than its octets: thousands do. */
   function appendOne(stanza: StanzaFrame, { place, how }: { readonly place: Place; readonly how: How }, settled: Settled): void {
     const { to, entries } = place
+    const { packed = packHeader(stanza.header) } = stanza
     append(
       stanza,
-      { entries, under: to.name, lane: how.lane, early: how.early },
+      { entries, packed, under: to.name, lane: how.lane, early: how.early },
       {
         stored(positions) {
           wakeReaders(positions)
           settled(to.accepted)
         },
-        refused: (error) => refused(stanza, { places: [place], error, how }, settled),
+        refused: (error) =>
+          settled({ cards: {}, bounced: [bounce(headerIn(packed), codeOf(error, 'mailbox-full'), [to.address])] }),
       },
     )
   }
@@ -235,9 +246,10 @@ export function createRouter(
     settled: Settled,
   ): void {
     const code = codeOf(error, 'mailbox-full')
-    const addresses = places.map(({ to }) => to.address)
-    if (code !== 'mailbox-full' || places.length === 1)
-      return void settled({ cards: {}, bounced: [bounce(stanza, code, addresses)] })
+    if (code !== 'mailbox-full') {
+      const addresses = places.map(({ to }) => to.address)
+      return void settled({ cards: {}, bounced: [bounce(stanza.header, code, addresses)] })
+    }
     // One full mailbox does not stand in the way of the others' accounts.
     const outcomes: Settlement[] = []
     for (const place of places)
@@ -258,16 +270,17 @@ export function createRouter(
   ): void {
     const enter = (): void => {
       const entries = [{ reader: domainReader(target), entry: packEntries(stanza.entries) }]
+      const { packed = packHeader(stanza.header) } = stanza
       const expiry = Math.min(stanza.header.expiry, clock.now() + limits.queueMsMax)
       append(
         stanza,
-        { entries, under: target, lane, early: false, expiry },
+        { entries, packed, under: target, lane, early: false, expiry },
         {
           stored() {
             federation.wake(target)
             settled({ cards: federation.versionsOf(stanza.header.to) })
           },
-          refused: (error) => settled({ bounced: [bounce(stanza, codeOf(error, 'queue-full'))] }),
+          refused: (error) => settled({ bounced: [bounce(stanza.header, codeOf(error, 'queue-full'))] }),
         },
       )
     }
@@ -276,21 +289,16 @@ export function createRouter(
   }
 
   /** `under` names the cards that chose the readers: what comes again after a device was added is no duplicate for that device. */
-  function append(
-    stanza: StanzaFrame,
-    what: { readonly entries: readonly MailboxEntry[]; readonly under: string; readonly expiry?: number } & How,
-    listener: AppendListener,
-  ): void {
-    const { header, body, packed = packHeader(header) } = stanza
-    const { entries, under, lane, early } = what
+  function append(stanza: StanzaFrame, what: What & How, listener: AppendListener): void {
+    const { id, from, device, expiry } = stanza.header
+    const { entries, packed, under, lane, early } = what
     telemetry.count('relay.stanza.stored', entries.length)
-    const { id, from, device } = header
-    const expiry = what.expiry ?? header.expiry
     const last = lane.origin
     const isSame = last?.from === from && last.device === device && last.under === under
     const origin = isSame ? last.name : `${from}/${device} ${under}`
     if (!isSame) lane.origin = { from, device, under, name: origin }
-    mailbox.put(entries, { header: packed, body, expiry, origin, id, isEarly: early }, listener)
+    const content = { header: packed, body: stanza.body, expiry: what.expiry ?? expiry, origin, id, isEarly: early }
+    mailbox.put(entries, content, listener)
   }
 
   function passLocal(stanza: StanzaFrame, settled: Settled): void {
@@ -321,10 +329,14 @@ function inLane<T>(lane: Lane, work: () => Promise<T>): Promise<T> {
   return done
 }
 
-function bounce(stanza: StanzaFrame, code: BounceCode, to?: readonly Address[]): Bounce {
-  const { id, to: all } = stanza.header
+function bounce({ id, to: all }: Pick<StanzaHeader, 'id' | 'to'>, code: BounceCode, to?: readonly Address[]): Bounce {
   const some = to === undefined || to.length === all.length ? {} : { to }
   return { id, ...some, code, retryable: bounceCodes[code].retryable }
+}
+
+/** What a bounce needs of a header that was packed here. */
+function headerIn(packed: Uint8Array): Pick<StanzaHeader, 'id' | 'to'> {
+  return unpackHeader(packed) as Pick<StanzaHeader, 'id' | 'to'>
 }
 
 function codeOf(error: unknown, full: BounceCode): BounceCode {
