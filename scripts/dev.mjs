@@ -29,7 +29,8 @@ const jobs = {
   soak: () => become('vitest', ['run', '--config', 'vitest.soak.config.ts', ...args]),
   sim: () => become('vitest', ['run', ...(args.length === 0 ? ['test/sim/'] : args)]),
   'bench:envelope': () => become('node', ['bench/dist/envelope.js', ...args]),
-  'bench:relay': () => become('node', ['bench/dist/relay.js', ...args]),
+  // The load generator keeps thousands of messages on their way.
+  'bench:relay': () => become('node', ['--max-semi-space-size=64', 'bench/dist/relay.js', ...args]),
   'bench:agent': () => become('node', ['bench/dist/agent.js', ...args]),
   'docs:api': () => become('node', ['node_modules/typedoc/bin/typedoc', ...args], join(root, 'docs/reference')),
   statecharts: () => become('node', ['scripts/statecharts.mjs']),

@@ -5,8 +5,8 @@
  */
 import { fileURLToPath } from 'node:url'
 import { Level } from 'level'
-import { WebSocket, WebSocketServer } from 'ws'
-import { type Client, type Service, startNode } from './relay-service.ts'
+import { type WebSocket, WebSocketServer } from 'ws'
+import { type Client, dialWebSocket, type Service, startNode } from './relay-service.ts'
 
 // The first octet says what follows: who I am, a message for somebody, "taken over", "handled up to".
 const [isLogin, isMessage, isAccepted, isHandled] = [0, 1, 2, 3]
@@ -29,7 +29,7 @@ export async function startFloor(folder: string | undefined): Promise<Service> {
     stores: folder !== undefined,
     connect: (id, listener) =>
       new Promise<Client>((resolve, reject) => {
-        const socket = new WebSocket(`ws://127.0.0.1:${port}`, { perMessageDeflate: false })
+        const socket = dialWebSocket(`ws://127.0.0.1:${port}`)
         const closed = new Promise<void>((done) => socket.once('close', () => done()))
         socket.once('error', reject)
         socket.on('message', (frame: Buffer) => {

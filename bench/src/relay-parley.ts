@@ -11,8 +11,7 @@ import { type Address, type DeviceId, parseAddress } from '@parley/core'
 import { signCard, signStatement } from '@parley/identity'
 import { generateKey, importKey, type Jwk, publicJwk, thumbprint } from '@parley/jose'
 import { type C2sClientOptions, c2sProtocol, createC2sClient, type OutgoingStanza } from '@parley/stream'
-import { WebSocket } from 'ws'
-import { type Client, type Listener, type Service, startNode } from './relay-service.ts'
+import { type Client, dialWebSocket, type Listener, type Service, startNode } from './relay-service.ts'
 import { random } from './work.ts'
 
 const bin = fileURLToPath(new URL('../../apps/relay/bin/parley-relay.js', import.meta.url))
@@ -130,7 +129,7 @@ function connect(
     return known
   }
   const stream = createC2sClient({ ...own, position, relayKey: undefined, random, ...(isNew ? { register } : {}) })
-  const socket = new WebSocket(url, [c2sProtocol], { perMessageDeflate: false })
+  const socket = dialWebSocket(url, c2sProtocol)
   const closed = new Promise<void>((done) => socket.once('close', () => done()))
   let epoch = ''
   return new Promise((resolve, reject) => {

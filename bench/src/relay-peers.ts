@@ -6,9 +6,9 @@
  */
 import { spawnSync } from 'node:child_process'
 import { mkdirSync, writeFileSync } from 'node:fs'
-import { connect as dial, type Socket } from 'node:net'
+import type { Socket } from 'node:net'
 import { join } from 'node:path'
-import { type Client, freePort, type Listener, type Service, startServer } from './relay-service.ts'
+import { type Client, dialPort, freePort, type Listener, type Service, startServer } from './relay-service.ts'
 import { startEjabberd, startProsody } from './relay-xmpp.ts'
 
 export type Peer = { readonly name: string; readonly stores: boolean; start(folder: string): Promise<Service> }
@@ -71,7 +71,7 @@ function text(value: string): Buffer {
 }
 
 function connectMqtt(port: number, id: number, listener: Listener): Promise<Client> {
-  const socket = dial({ port, host: '127.0.0.1', noDelay: true })
+  const socket = dialPort(port)
   const closed = new Promise<void>((done) => socket.once('close', () => done()))
   let packet = 0
   return new Promise((resolve, reject) => {
@@ -137,7 +137,7 @@ async function startNats(folder: string): Promise<Service> {
 const lineEnd = Buffer.from('\r\n')
 
 function connectNats(port: number, id: number, listener: Listener): Promise<Client> {
-  const socket = dial({ port, host: '127.0.0.1', noDelay: true })
+  const socket = dialPort(port)
   const closed = new Promise<void>((done) => socket.once('close', () => done()))
   return new Promise((resolve, reject) => {
     socket.once('error', reject)

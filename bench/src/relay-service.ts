@@ -5,8 +5,10 @@
  */
 import { spawn } from 'node:child_process'
 import { readFileSync } from 'node:fs'
-import { createServer } from 'node:net'
+import { connect, createServer, type Socket } from 'node:net'
 import { createInterface } from 'node:readline'
+import type { Writable } from 'node:stream'
+import { WebSocket } from 'ws'
 
 /** One connection. What it sends is taken over by the service when `accepted` is called for it, in order. */
 export type Client = {
@@ -132,4 +134,34 @@ export function cpuSecondsOf(pid: number): number {
 export function memoryBytesOf(pid: number): number {
   const status = readFileSync(`/proc/${pid}/status`, 'utf8')
   return Number(/VmRSS:\s+(\d+)/.exec(status)?.[1] ?? 0) * 1024
+}
+
+/** Dials a WebSocket of which all frames of one turn leave together, as those of a well made client do: each alone is a call of the system. */
+export function dialWebSocket(url: string, protocol?: string): WebSocket {
+  const socket = new WebSocket(url, protocol === undefined ? [] : [protocol], { perMessageDeflate: false })
+  socket.once('upgrade', (response) => corkTurns(response.socket))
+  return socket
+}
+
+/** Dials a TCP port; what is written in one turn leaves together. */
+export function dialPort(port: number): Socket {
+  const socket = connect({ port, host: '127.0.0.1', noDelay: true })
+  corkTurns(socket)
+  return socket
+}
+
+function corkTurns(stream: Writable): void {
+  const write = stream.write.bind(stream)
+  let isCorked = false
+  stream.write = (...parts: Parameters<typeof write>) => {
+    if (!isCorked) {
+      isCorked = true
+      stream.cork()
+      process.nextTick(() => {
+        isCorked = false
+        stream.uncork()
+      })
+    }
+    return write(...parts)
+  }
 }

@@ -7,8 +7,7 @@
 import { spawnSync } from 'node:child_process'
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { WebSocket } from 'ws'
-import { type Client, freePort, type Listener, type Service, startServer } from './relay-service.ts'
+import { type Client, dialWebSocket, freePort, type Listener, type Service, startServer } from './relay-service.ts'
 
 const host = 'localhost'
 
@@ -125,7 +124,7 @@ type Waiting = {
 type Options = { readonly listener: Listener; readonly isNew: boolean }
 
 async function connectXmpp(url: string, id: number, { listener, isNew }: Options): Promise<Client> {
-  const socket = new WebSocket(url, 'xmpp', { perMessageDeflate: false })
+  const socket = dialWebSocket(url, 'xmpp')
   const closed = new Promise<void>((done) => socket.once('close', () => done()))
   let waiting: Waiting | undefined
   // Counted from `<enable/>` on: what the server sent, and what it has handled of what it was sent.
