@@ -8,6 +8,7 @@ import { checkConfig } from './check-config.ts'
 import * as commands from './commands.ts'
 import { reachedAt } from './config.ts'
 import { examine } from './doctor.ts'
+import { hint } from './nearest.ts'
 import { ProgramError } from './program-error.ts'
 import { type ServeIo, serve } from './serve.ts'
 import { settings } from './settings.ts'
@@ -57,7 +58,12 @@ function makeCommand(io: ProgramIo, exit: (code: ExitCode) => void): Command {
   }
   program.option('--config <file>', 'a JSON file with the settings by their names (routes as a list); SIGHUP reads it again')
   const from = (): Given => given(program.opts(), io.env)
-  program.action(() => run(io, { from, exit }))
+  program.allowExcessArguments().action(() => {
+    const [unknown] = program.args
+    if (unknown === undefined) return run(io, { from, exit })
+    const known = program.commands.map((each) => each.name())
+    throw new ProgramError('usage', `${unknown}: no such command${hint(unknown, known)}`)
+  })
 
   const make = (parent: Command, usage: string, what: string): Command =>
     parent.command(usage).description(what).option('--json', 'prints JSON')

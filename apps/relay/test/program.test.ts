@@ -118,6 +118,12 @@ describe('parley-relay', () => {
     }
   })
 
+  it('names the command that was probably meant', async () => {
+    const { exit, said } = run(['statsu', '--data', folder()])
+    expect(await exit).toBe(2)
+    expect(said.err).toBe('parley-relay: statsu: no such command; did you mean status?\n')
+  })
+
   it('shows its help', async () => {
     const program = run(['--help'])
     expect(await program.exit).toBe(0)
