@@ -77,10 +77,7 @@ export function createTurn(options: TurnOptions): (jobs: readonly Job[], again: 
     const appends: AppendJob[] = []
     for (const job of now) if (job.kind === 'append') appends.push(job)
     try {
-      await logs.reload(stale)
-      // A batch that was refused may have been written all the same, and what it took out of memory not.
-      for (const log of stale) recent.reset(log.end, log.issued)
-      stale.clear()
+      if (stale.size > 0) await refresh()
       const found = await logs.load(readersOf(now))
       for (const job of now) {
         if (job.kind === 'reserve') planReserve(draft, found.get(job.reader) as Log)
@@ -116,6 +113,13 @@ export function createTurn(options: TurnOptions): (jobs: readonly Job[], again: 
     for (const log of draft.touched) if (log.handled > log.acked || log.waiting.length > 0) waiting.handled(log, log.handled)
     waiting.advance()
     logs.trim()
+  }
+
+  async function refresh(): Promise<void> {
+    await logs.reload(stale)
+    // A batch that was refused may have been written all the same, and what it took out of memory not.
+    for (const log of stale) recent.reset(log.end, log.issued)
+    stale.clear()
   }
 
   // A drop goes first in its turn, a removal alone, and a repeated deletion only with its like.
