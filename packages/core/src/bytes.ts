@@ -110,6 +110,25 @@ export function writeAscii(text: string, target: Uint8Array, at: number): number
   return at + text.length
 }
 
+/** Digits of a non-negative safe integer. */
+export function digitsIn(value: number): number {
+  let digits = 1
+  for (let rest = value; rest >= 10; rest = Math.floor(rest / 10)) digits++
+  return digits
+}
+
+/** Writes the digits of a non-negative safe integer into `target` and answers where they end. */
+export function writeDigits(value: number, target: Uint8Array, at: number): number {
+  const end = at + digitsIn(value)
+  let rest = value
+  for (let i = end - 1; i >= at; i--) {
+    const next = Math.floor(rest / 10)
+    target[i] = rest - next * 10 + 0x30
+    rest = next
+  }
+  return end
+}
+
 /** Octets of canonical base64url, or `undefined`: padding, white space, other characters and unused bits are refused. */
 export function fromBase64url(text: string): Uint8Array | undefined {
   const tail = text.length % 4

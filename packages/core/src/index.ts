@@ -6,6 +6,7 @@ export {
   base64url,
   base64urlLength,
   concat,
+  digitsIn,
   equal,
   fromBase64url,
   fromUtf8,
@@ -16,6 +17,7 @@ export {
   utf8Into,
   writeAscii,
   writeBase64url,
+  writeDigits,
 } from './bytes.ts'
 export {
   assert,

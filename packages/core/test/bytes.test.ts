@@ -1,5 +1,17 @@
 import { describe, expect, it } from 'vitest'
-import { base64url, concat, equal, fromBase64url, fromUtf8, readU32, sortable, u32, utf8 } from '../src/index.ts'
+import {
+  base64url,
+  concat,
+  digitsIn,
+  equal,
+  fromBase64url,
+  fromUtf8,
+  readU32,
+  sortable,
+  u32,
+  utf8,
+  writeDigits,
+} from '../src/index.ts'
 import { createSimRandom } from '../src/sim/index.ts'
 
 describe('base64url', () => {
@@ -50,4 +62,17 @@ describe('octets', () => {
     expect(readU32(u32(1), 1)).toBeUndefined()
     expect(sortable(255) < sortable(256)).toBe(true)
   })
+})
+
+describe('decimal digits', () => {
+  const powers = Array.from({ length: 16 }, (_, i) => 10 ** i)
+  it.each([0, ...powers.flatMap((power) => [power - 1, power, power + 1]), Number.MAX_SAFE_INTEGER])(
+    'of %d are those of its text',
+    (value) => {
+      const target = new Uint8Array(20)
+      expect(digitsIn(value)).toBe(String(value).length)
+      expect(writeDigits(value, target, 2)).toBe(2 + String(value).length)
+      expect(fromUtf8(target.subarray(2, 2 + String(value).length))).toBe(String(value))
+    },
+  )
 })

@@ -3,7 +3,7 @@
  * recognized and written without a JSON parser. Whatever looks otherwise goes the general way (`frame.ts`) and means the same there.
  * @module
  */
-import { type Address, type DeviceId, type StanzaId, toAddress } from '@parley/core'
+import { type Address, type DeviceId, digitsIn, type StanzaId, toAddress, writeAscii, writeDigits } from '@parley/core'
 import type { AckFrame, Place, StanzaEntry, StanzaFrame, StanzaHeader } from './frame.ts'
 import { allocate } from './slab.ts'
 
@@ -30,8 +30,9 @@ const ackForm = new RegExp(
 )
 
 // What stands between the values of a header, in this order.
-const [openC, openN, openName, openLength, openId] = ['{"c":', ',"n":', ',"entries":[["', '",', ']],"t":"stanza","id":"']
-const [urn, uuidLength, deviceLength, openExpiry] = ['urn:uuid:', 36, 43, ',"expiry":']
+const [openC, openN, openEntries, openName, openLength] = ['{"c":', ',"n":', ',"entries":', ',"entries":[["', '",']
+const [openId, urn, openExpiry] = [']],"t":"stanza","id":"', 'urn:uuid:', ',"expiry":']
+const [uuidLength, deviceLength] = [36, 43]
 
 /**
  * A stanza of one recipient with one entry, or `undefined` when the header has another form. `header` is the text of the first
@@ -93,7 +94,7 @@ export function readQuickStanza(header: string, frame: Uint8Array, memo: Memo): 
   }
 }
 
-const [asterisk, endBrace, zero, nine] = [0x2a, 0x7d, 0x30, 0x39]
+const [asterisk, quote, endBrace, zero, nine] = [0x2a, 0x22, 0x7d, 0x30, 0x39]
 
 function stands(form: RegExp, header: string, at: number): boolean {
   form.lastIndex = at
@@ -148,16 +149,39 @@ export function readQuickAck(header: string): AckFrame | undefined {
   }
 }
 
-/** An acknowledgement without bounces, or `undefined` when something in it would need an escape. */
+const [ackOpen, ackAfter, ackHandled, ackCards] = ['{"t":"ack","epoch":"', ',"after":', ',"h":', ',"cards":{']
+
+/**
+ * An acknowledgement without bounces, or `undefined` when something in it would need an escape. Octet by octet: each stanza is
+ * acknowledged by somebody, and the texts in between were garbage.
+ */
 export function writeQuickAck({ epoch, after, h, cards, bounced }: AckFrame): Uint8Array | undefined {
   if (bounced !== undefined || !plainText.test(epoch)) return undefined
-  let list = ''
+  let length = ackOpen.length + epoch.length + 1 + ackHandled.length + digitsIn(h) + 2
+  if (after !== undefined) length += ackAfter.length + digitsIn(after)
+  let isFirst = true
   for (const address in cards) {
     if (!plainText.test(address)) return undefined
-    list += `${list === '' ? ',"cards":{' : ','}"${address}":${cards[address]}`
+    length += (isFirst ? ackCards.length + 1 : 1) + address.length + 3 + digitsIn(cards[address] as number)
+    isFirst = false
   }
-  if (list !== '') list += '}'
-  return joinFrame(`{"t":"ack","epoch":"${epoch}",${after === undefined ? '' : `"after":${after},`}"h":${h}${list}}`, [])
+  const frame = allocate(length)
+  let at = writeAscii(epoch, frame, writeAscii(ackOpen, frame, 0))
+  frame[at++] = quote
+  if (after !== undefined) at = writeDigits(after, frame, writeAscii(ackAfter, frame, at))
+  at = writeDigits(h, frame, writeAscii(ackHandled, frame, at))
+  isFirst = true
+  for (const address in cards) {
+    at = writeAscii(isFirst ? ackCards : ',', frame, at)
+    frame[at++] = quote
+    at = writeAscii('":', frame, writeAscii(address, frame, at))
+    at = writeDigits(cards[address] as number, frame, at)
+    isFirst = false
+  }
+  if (!isFirst) frame[at++] = endBrace
+  frame[at++] = endBrace
+  frame[at] = lineFeed
+  return frame
 }
 
 /** The list of entries in a header. */
@@ -180,6 +204,18 @@ export function placeText({ c, n }: Place): string {
 
 const encoder = new TextEncoder()
 const lineFeed = 0x0a
+
+/** Writes what `placeText` says, and answers where it ends. */
+export function writePlace({ c, n }: Place, target: Uint8Array): number {
+  const at = writeDigits(c, target, writeAscii(openC, target, 0))
+  return writeAscii(openEntries, target, n === undefined ? at : writeDigits(n, target, writeAscii(openN, target, at)))
+}
+
+/** Octets of what `placeText` says. */
+export function placeLength({ c, n }: Place): number {
+  const length = openC.length + digitsIn(c) + openEntries.length
+  return n === undefined ? length : length + openN.length + digitsIn(n)
+}
 
 /** A frame out of an ASCII header and the parts of its payload. */
 export function joinFrame(header: string, payload: readonly Uint8Array[]): Uint8Array {

@@ -3,7 +3,6 @@
  * acknowledges in order what its owner has settled, in whatever order that happened.
  * @module
  */
-import type { Address } from '@parley/core'
 import { put } from './endpoint.ts'
 import type { AckFrame, Bounce, CardVersions, Place } from './frame.ts'
 
@@ -60,34 +59,28 @@ export function createReceiver(options: { readonly epoch: string; readonly start
     },
     flush() {
       const after = handled
-      const cards: Record<Address, number> = {}
-      const bounced: Bounce[] = []
-      let isEmpty = true
+      // Mostly one object for all of them: what a router tells of a recipient.
+      let cards: CardVersions | undefined
+      let bounced: Bounce[] | undefined
       let bytes = 0
       for (;;) {
         const first = waiting[0]
         if (first?.settled === undefined) break
-        bytes += bytesOf(first.settled)
+        const { settled } = first
+        const isNews = settled.cards !== undefined && settled.cards !== cards && !says(cards, settled.cards)
+        bytes += bytesOf(isNews ? settled.cards : undefined, settled.bounced)
         if (bytes > ackBytesMax && handled !== after) break
         waiting.shift()
         receiver.count--
         receiver.bytes -= first.bytes
         handled = first.n
-        for (const address in first.settled.cards) {
-          cards[address as Address] = first.settled.cards[address] as number
-          isEmpty = false
-        }
-        if (first.settled.bounced !== undefined && first.settled.bounced.length > 0) bounced.push(...first.settled.bounced)
+        if (isNews) cards = cards === undefined ? settled.cards : { ...cards, ...settled.cards }
+        if (settled.bounced !== undefined && settled.bounced.length > 0) bounced = [...(bounced ?? []), ...settled.bounced]
       }
       if (handled === after) return undefined
-      return {
-        t: 'ack',
-        epoch,
-        after,
-        h: handled,
-        ...(isEmpty ? {} : { cards }),
-        ...(bounced.length === 0 ? {} : { bounced }),
-      }
+      if (bounced === undefined)
+        return cards === undefined ? { t: 'ack', epoch, after, h: handled } : { t: 'ack', epoch, after, h: handled, cards }
+      return { t: 'ack', epoch, after, h: handled, ...(cards === undefined ? {} : { cards }), bounced }
     },
   }
   return receiver
@@ -99,7 +92,7 @@ export function putAcks(endpoint: Parameters<typeof put>[0], receiver: Receiver 
 }
 
 /** About as many octets of a header as this takes, rather more. */
-function bytesOf({ cards, bounced }: Settlement): number {
+function bytesOf(cards: CardVersions | undefined, bounced: readonly Bounce[] | undefined): number {
   let bytes = 0
   for (const address in cards) bytes += address.length + 24
   if (bounced === undefined) return bytes
@@ -108,4 +101,10 @@ function bytesOf({ cards, bounced }: Settlement): number {
     if (to !== undefined) for (const address of to) bytes += address.length + 3
   }
   return bytes
+}
+
+/** Whether these versions are among those already. */
+function says(cards: CardVersions = {}, some: CardVersions): boolean {
+  for (const address in some) if (cards[address] !== some[address]) return false
+  return true
 }

@@ -5,7 +5,7 @@
  */
 import { concat, isJsonObject, type JsonObject, parseJson, writeAscii } from '@parley/core'
 import type { Place, StanzaEntry, StanzaHeader } from './frame.ts'
-import { entriesText, placeText } from './quick-frame.ts'
+import { entriesText, placeLength, writePlace } from './quick-frame.ts'
 import { allocate } from './slab.ts'
 
 const lineFeed = 0x0a
@@ -65,17 +65,17 @@ export type StoredStanza = { readonly header: Uint8Array; readonly entry: Uint8A
 export function unpackFrame(stored: StoredStanza, place: Place): Uint8Array {
   const { header, entry, body } = stored
   const end = entry.indexOf(lineFeed)
-  const numbers = placeText(place)
-  const frame = allocate(numbers.length + header.length + entry.length + body.length)
+  const first = placeLength(place)
+  const frame = allocate(first + header.length + entry.length + body.length)
   // Written from behind, each part whole: what stands too far left of an entry or a header is written over. Views would be garbage.
-  const at = numbers.length + end
+  const at = first + end
   frame.set(body, at + header.length + entry.length - end)
   frame.set(entry, at + header.length - end)
   frame.set(header, at)
   // In place of the brace, if it begins with one.
   frame[at] = comma
-  for (let i = 0; i < end; i++) frame[numbers.length + i] = entry[i] as number
-  writeAscii(numbers, frame, 0)
+  for (let i = 0; i < end; i++) frame[first + i] = entry[i] as number
+  writePlace(place, frame)
   return frame
 }
 
