@@ -151,9 +151,9 @@ export function dialPort(port: number): Socket {
 }
 
 function corkTurns(stream: Writable): void {
-  const write = stream.write.bind(stream)
+  const write: (...parts: readonly unknown[]) => boolean = stream.write.bind(stream)
   let isCorked = false
-  stream.write = (...parts: Parameters<typeof write>) => {
+  stream.write = (...parts: readonly unknown[]): boolean => {
     if (!isCorked) {
       isCorked = true
       stream.cork()
