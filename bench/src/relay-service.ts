@@ -151,9 +151,9 @@ export function dialPort(port: number): Socket {
 }
 
 function corkTurns(stream: Writable): void {
-  const write: (...parts: readonly unknown[]) => boolean = stream.write.bind(stream)
+  const write: (chunk: unknown, sent?: () => void) => boolean = stream.write.bind(stream)
   let isCorked = false
-  stream.write = (...parts: readonly unknown[]): boolean => {
+  const atOnce = (chunk: unknown, sent?: () => void): boolean => {
     if (!isCorked) {
       isCorked = true
       stream.cork()
@@ -162,6 +162,8 @@ function corkTurns(stream: Writable): void {
         stream.uncork()
       })
     }
-    return write(...parts)
+    return write(chunk, sent)
   }
+  // Nobody here names an encoding, which the other form has in between.
+  stream.write = atOnce as Writable['write']
 }
