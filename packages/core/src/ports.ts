@@ -63,6 +63,8 @@ export interface Connection {
   /** Stops reading from the network until `resume`, so that the peer slows down. */
   pause(): void
   resume(): void
+  /** The peer has proved who it is: `earlyBytesMax` bounds it no more. */
+  admit(): void
   /** Starts an orderly close (RFC 6455 §7.4: 1000, or 4000 to 4999 with a coded reason). */
   close(code: number, reason: string): void
 }
@@ -73,6 +75,8 @@ export interface ConnectionHandlers {
   onClose(code: number, reason: string): void
   /** `bufferedBytes` fell to zero after having been above it. */
   onDrain?(): void
+  /** More than `earlyBytesMax` came before `admit`, and no more is read; what was read may still come. Without this handler the connection is closed with 1009. */
+  onExcess?(): void
 }
 
 export type HttpRequest = {
@@ -106,6 +110,8 @@ export type ListenOptions = {
   readonly port: number
   readonly subprotocols: readonly string[]
   readonly frameBytesMax: number
+  /** Octets that a connection may bring before `admit`; without it, frames are bounded from the start as they are later. */
+  readonly earlyBytesMax?: number
   onConnection(connection: Connection): void
   onRequest?(request: HttpRequest): Promise<HttpResponse>
 }

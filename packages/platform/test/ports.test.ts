@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { fromUtf8, type Transport, utf8 } from '@parley/core'
 import { storeCases, transportCases } from '@parley/core/sim'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { WebSocket } from 'ws'
 import { ensurePrivateFolder, readPrivateFile, refuseHeadlessStore, writePrivateFile } from '../src/files/index.ts'
 import { requestHttp } from '../src/http/index.ts'
 import { openLevelStore } from '../src/level/index.ts'
@@ -92,6 +93,23 @@ describe('the WebSocket and HTTP transport', () => {
     await told
     await listener.close()
     expect([1006, 1009]).toContain(code)
+  })
+
+  it('does not put a frame together for one who is not admitted', async () => {
+    const listener = await listenWebSocket({
+      port: 0,
+      subprotocols: ['x'],
+      frameBytesMax: 2 ** 20,
+      earlyBytesMax: 4096,
+      onConnection: (connection) => connection.start({ onFrame() {}, onClose() {} }),
+    })
+    const socket = new WebSocket(`ws://127.0.0.1:${listener.port}`, ['x'])
+    const code = await new Promise<number>((closed) => {
+      socket.on('close', closed)
+      socket.on('open', () => socket.send(new Uint8Array(5000), { fin: false }))
+    })
+    await listener.close()
+    expect(code).toBe(1009)
   })
 
   it.each(['127.0.0.1', 'localhost'])(

@@ -83,6 +83,7 @@ export function createDeviceSessions(context: RelayContext, parts: DeviceSession
     onFrame: (session, frame) => apply(session, session.server.receive(frame)),
     onClose: ended,
     onDrain: pump,
+    onExcess: (session) => apply(session, session.server.end('frame-too-large')),
   })
 
   function apply(session: Session, out: C2sServerOutput): void {
@@ -154,6 +155,7 @@ export function createDeviceSessions(context: RelayContext, parts: DeviceSession
     sessions.enter(session.live, session.proven)
     const cloned = before !== undefined && before.inc !== inc
     telemetry.count('relay.device.login')
+    session.connection.admit()
     apply(session, session.server.admit({ key, account, epoch: mailbox.epoch, position, start, cloned }, clock.now()))
     // A card that removes the device may have come while this was decided, when there was no session to end yet.
     const card = await directory.head(address)

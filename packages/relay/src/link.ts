@@ -41,10 +41,12 @@ export type LinksOptions<Own> = {
   onFrame(link: Link & Own, frame: Uint8Array): void
   onClose(link: Link & Own): void
   onDrain(link: Link & Own): void
+  /** It brings more than one may who has not proved anything. */
+  onExcess?(link: Link & Own): void
 }
 
 export function createLinks<Own>(options: LinksOptions<Own>): Links<Own> {
-  const { kind, clock, onWire, charge, onFrame, onClose, onDrain } = options
+  const { kind, clock, onWire, charge, onFrame, onClose, onDrain, onExcess } = options
 
   // Frames that were read already still come while the connection is held: they make the same hold longer.
   function hold(link: Link, until: number): void {
@@ -85,6 +87,7 @@ export function createLinks<Own>(options: LinksOptions<Own>): Links<Own> {
           onClose(link)
         },
         onDrain: () => onDrain(link),
+        onExcess: () => onExcess?.(link),
       })
     },
     send({ connection, name }, frames) {

@@ -60,6 +60,7 @@ export function createPeerSession(context: RelayContext, parts: PeerSessionParts
       onEnd(session)
     },
     onDrain() {},
+    onExcess: () => apply(acceptor.end('frame-too-large')),
   })
   const link = links.open(parts.connection, {})
   const lane: Lane = createLane()
@@ -104,6 +105,7 @@ export function createPeerSession(context: RelayContext, parts: PeerSessionParts
     apply(acceptor.admit(clock.now()))
     if (acceptor.state !== 'ready') return
     cancelTimeout()
+    link.connection.admit()
     proven = initiating
     link.name = initiating
     telemetry.count('relay.peer_session.ready')

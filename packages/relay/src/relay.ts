@@ -270,6 +270,8 @@ export async function createRelay(options: RelayOptions): Promise<Relay> {
     ...(options.host === undefined ? {} : { host: options.host }),
     subprotocols: [c2sProtocol, s2sProtocol],
     frameBytesMax: limits.stream.frameBytesMax,
+    // Twice, so that a frame a little too large is still told so.
+    earlyBytesMax: 2 * limits.stream.loginFrameBytesMax,
     onConnection: entrance.enter,
     onRequest,
   })

@@ -36,6 +36,7 @@ describe('two relays', () => {
     await world.pass(1000)
     expect((await a.relay.stats()).mailbox.count).toBe(0)
     expect((await a.relay.stats()).peersReady).toBe(1)
+    expect(a.counts.get('relay.peer.ready')).toBe(1)
   })
 
   it('tell card versions of the other domain once they are known', async () => {

@@ -1,7 +1,8 @@
 import { type Connection, utf8 } from '@parley/core'
 import { generateKey, importKey } from '@parley/jose'
-import { c2sProtocol, readFrame, writeFrame } from '@parley/stream'
+import { c2sProtocol, readFrame, streamCodes, streamLimits, writeFrame } from '@parley/stream'
 import { describe, expect, it } from 'vitest'
+import type { OnWire } from '../src/link.ts'
 import { createWorld, type RelayTestOptions, type World } from './network.ts'
 
 async function scene(options: RelayTestOptions = {}) {
@@ -172,6 +173,28 @@ describe('login', () => {
     await world.until(() => seen.closed !== undefined)
     expect(seen.closed).toBe(closed)
     expect(seen.frames.at(-1)).toMatchObject({ t: 'error', code: closed.slice(5) })
+  })
+
+  it('is told to come in a smaller frame, and no more is read of what is far too large', async () => {
+    let bytesRead = 0
+    const onWire: OnWire = (direction, { length }) => {
+      if (direction === 'in') bytesRead += length
+    }
+    const { world, relay } = await scene({ onWire })
+    for (const [bytes, frames] of [
+      [4097, 1],
+      [2 ** 20, 1],
+      [4096, 1],
+      [4096, 100],
+    ] as const) {
+      bytesRead = 0
+      const { seen, send } = await bare(world, relay.port)
+      for (let i = 0; i < frames; i++) send(new Uint8Array(bytes).fill(0x20))
+      await world.until(() => seen.closed !== undefined)
+      const code = bytes > 4096 ? 'frame-too-large' : 'frame-malformed'
+      expect(seen.closed).toBe(`${streamCodes[code].close} ${code}`)
+      expect(bytesRead).toBeLessThanOrEqual(2 * streamLimits.loginFrameBytesMax)
+    }
   })
 
   it('costs the others nothing when it is wrong', async () => {

@@ -7,7 +7,7 @@ import { limits } from '@parley/core'
 export type StreamLimits = {
   /** One frame after login. */
   readonly frameBytesMax: number
-  /** One frame before login. */
+  /** One frame before login; a relay reads no more than twice as much of a connection until then. */
   readonly loginFrameBytesMax: number
   /** The JSON header of a frame. */
   readonly headerBytesMax: number

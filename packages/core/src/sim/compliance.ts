@@ -158,6 +158,88 @@ export const transportCases: readonly TransportCase[] = [
     },
   },
   {
+    name: 'reads no more than it may of an accepted connection before it is admitted, and all of it after',
+    async run({ transport, url }) {
+      const seen: string[] = []
+      let tell: () => void = () => {}
+      const listener = await transport.listen({
+        ...listenDefaults,
+        earlyBytesMax: 600,
+        subprotocols: ['x.1'],
+        onConnection: (connection) =>
+          connection.start({
+            onFrame(frame) {
+              seen.push(`${frame.length}`)
+              if (frame.length > 1) return
+              connection.admit()
+              connection.send(frame)
+            },
+            onClose() {
+              seen.push('closed')
+              tell()
+            },
+            onExcess() {
+              seen.push('excess')
+              connection.resume()
+              connection.close(4001, 'excess')
+            },
+          }),
+      })
+      // What is sent when it is let in comes after `lengths`.
+      const knock = async (lengths: readonly number[]): Promise<string> => {
+        const closed = new Promise<void>((done) => {
+          tell = done
+        })
+        const connection = await transport.dial(url(listener.port), {
+          subprotocols: ['x.1'],
+          frameBytesMax: 1000,
+          timeoutMs: 5000,
+        })
+        connection.start({
+          onFrame() {
+            for (const length of [900, 800]) connection.send(new Uint8Array(length))
+            connection.close(1000, '')
+          },
+          onClose() {},
+        })
+        for (const length of lengths) connection.send(new Uint8Array(length))
+        await closed
+        return seen.splice(0).join(' ')
+      }
+      const admitted = await knock([500, 1])
+      const refused = await knock([900, 900])
+      await listener.close()
+      assert(admitted === '500 1 900 800 closed', 'all that an admitted one sends')
+      // What was read already may still come.
+      assert(refused.includes('excess') && refused.endsWith('closed'), 'not all of one that brings too much')
+    },
+  },
+  {
+    name: 'closes a connection that brings too much where nobody hears of it',
+    async run({ transport, url }) {
+      let code = 0
+      const listener = await transport.listen({
+        ...listenDefaults,
+        earlyBytesMax: 100,
+        subprotocols: ['x.1'],
+        onConnection: (connection) => connection.start({ onFrame() {}, onClose() {} }),
+      })
+      const connection = await transport.dial(url(listener.port), { subprotocols: ['x.1'], frameBytesMax: 1000, timeoutMs: 5000 })
+      await new Promise<void>((done) => {
+        connection.start({
+          onFrame() {},
+          onClose(given) {
+            code = given
+            done()
+          },
+        })
+        connection.send(new Uint8Array(900))
+      })
+      await listener.close()
+      assert(code === 1009, 'close code')
+    },
+  },
+  {
     name: 'fails a dial to a closed port with a coded, retryable error',
     async run({ transport, url }) {
       const listener = await transport.listen({ ...listenDefaults, subprotocols: ['x.1'], onConnection() {} })

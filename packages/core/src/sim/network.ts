@@ -55,6 +55,8 @@ type End = {
   waiting: Uint8Array[]
   closed: boolean
   paused: boolean
+  /** Octets that may still come before `admit`. */
+  early: number
   /** Close that came before `start`. */
   pendingClose: { code: number; reason: string } | undefined
   /** Nothing overtakes on one direction of a connection: the time of the last delivery. */
@@ -89,8 +91,12 @@ export function createSimNetwork(options: {
   }
 
   const deliver = (end: End, frame: Uint8Array): void => {
-    if (end.closed) return
-    if (end.handlers === undefined || end.paused) end.waiting.push(frame)
+    if (end.closed || end.early < 0) return
+    end.early -= frame.length
+    if (end.early < 0) {
+      if (end.handlers?.onExcess === undefined) end.connection.close(1009, '')
+      else end.handlers.onExcess()
+    } else if (end.handlers === undefined || end.paused) end.waiting.push(frame)
     else end.handlers.onFrame(frame)
   }
 
@@ -144,7 +150,7 @@ export function createSimNetwork(options: {
     }
   }
 
-  const createEnd = (node: string, subprotocol: string, peerName: string): End => {
+  const createEnd = (node: string, subprotocol: string, { peer: peerName, early }: { peer: string; early: number }): End => {
     const end: End = {
       node,
       number: made,
@@ -152,6 +158,7 @@ export function createSimNetwork(options: {
       waiting: [],
       closed: false,
       paused: false,
+      early,
       pendingClose: undefined,
       lastDelivery: 0,
       buffered: 0,
@@ -184,6 +191,9 @@ export function createSimNetwork(options: {
         resume() {
           end.paused = false
           flush(end)
+        },
+        admit() {
+          end.early = Number.POSITIVE_INFINITY
         },
         close(code, reason) {
           const { peer } = end
@@ -247,8 +257,11 @@ export function createSimNetwork(options: {
             throw new CoreError('ERR_CORE_DIAL_FAILED', 'the peer cannot be reached', { retryable: true })
           }
           made++
-          const mine = createEnd(node, chosen, target.node)
-          const theirs = createEnd(target.node, chosen, node)
+          const mine = createEnd(node, chosen, { peer: target.node, early: Number.POSITIVE_INFINITY })
+          const theirs = createEnd(target.node, chosen, {
+            peer: node,
+            early: target.options.earlyBytesMax ?? Number.POSITIVE_INFINITY,
+          })
           mine.peer = theirs
           theirs.peer = mine
           target.options.onConnection(theirs.connection)

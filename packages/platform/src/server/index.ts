@@ -104,7 +104,7 @@ async function serve(http: Server, options: ServeOptions): Promise<Listener> {
     const peer = clients.of(from, request.headers)
     sockets.handleUpgrade(request, socket, head, (webSocket) => {
       room.leave(request.socket)
-      options.onConnection(createConnection(webSocket, { peer, raw: socket }))
+      options.onConnection(createConnection(webSocket, { peer, raw: socket, earlyBytesMax: options.earlyBytesMax }))
     })
   })
   await listen(http, options)

@@ -79,6 +79,7 @@ function createConnection(socket: BrowserSocket, frameBytesMax: number): Connect
     },
     pause() {},
     resume() {},
+    admit() {},
     close: (code, reason) => socket.close(code, reason),
   }
 }

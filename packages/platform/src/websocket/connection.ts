@@ -24,8 +24,10 @@ type Open = { -readonly [K in keyof Connection]: Connection[K] } & {
   readonly out: Out
 }
 
+type ConnectionOptions = { readonly peer: string; readonly raw?: Duplex; readonly earlyBytesMax?: number | undefined }
+
 /** `raw` is what the server's socket writes to; a client, whose frames are masked, learns that when it is connected. */
-export function createConnection(socket: WebSocket, { peer, raw }: { readonly peer: string; readonly raw?: Duplex }): Connection {
+export function createConnection(socket: WebSocket, { peer, raw, earlyBytesMax }: ConnectionOptions): Connection {
   const onDrain = (): void => {
     if (open.closed === undefined) open.handlers?.onDrain?.()
   }
@@ -48,6 +50,7 @@ export function createConnection(socket: WebSocket, { peer, raw }: { readonly pe
     },
     pause: () => socket.pause(),
     resume: () => socket.resume(),
+    admit: ignore,
     close(code, reason) {
       flush(open.out)
       socket.close(code, reason.slice(0, reasonCharactersMax))
@@ -61,6 +64,7 @@ export function createConnection(socket: WebSocket, { peer, raw }: { readonly pe
   const open: Open = Object.defineProperty(values, 'bufferedBytes', bufferedBytes) as Open
 
   raw?.on('drain', onDrain)
+  if (raw !== undefined && earlyBytesMax !== undefined) boundEarly(open, raw, earlyBytesMax)
   socket.binaryType = 'nodebuffer'
   // Text frames are no part of the protocol; as octets they fail as any other malformed frame does.
   socket.on('message', (data: RawData) => {
@@ -84,6 +88,29 @@ export function createConnection(socket: WebSocket, { peer, raw }: { readonly pe
   // 'close' follows every error; without a listener an error would end the process.
   socket.on('error', ignore)
   return open
+}
+
+/**
+ * The socket puts a frame together in memory until it has all of it, for anybody. Octets are counted as they come, so that no more than
+ * these wait of one who has not proved anything; nothing is left of it afterwards.
+ */
+function boundEarly(open: Open, raw: Duplex, bytesMax: number): void {
+  let left = bytesMax
+  const stop = (): void => {
+    raw.off('data', count)
+    open.admit = ignore
+  }
+  const count = (octets: Uint8Array): void => {
+    left -= octets.length
+    if (left >= 0) return
+    stop()
+    open.pause()
+    open.resume = ignore
+    if (open.handlers?.onExcess === undefined) open.close(1009, '')
+    else open.handlers.onExcess()
+  }
+  raw.on('data', count)
+  open.admit = stop
 }
 
 const bufferedBytes: PropertyDescriptor & ThisType<Open> = {
