@@ -211,6 +211,27 @@ export const mailboxCases: readonly MailboxCase[] = [
     },
   },
   {
+    name: 'lets expire what others have when it cannot for one reader, says so, and comes back to that one',
+    async run(world) {
+      const mailbox = await world.open()
+      const readers = ['a', 'b', 'c'].map((name) => `domain:${name}.example`)
+      const entries = readers.map((each) => ({ reader: each, entry: utf8('') }))
+      await mailbox.append(entries, { header: utf8('{}'), body: utf8('x'), expiry: world.now() + 1000 })
+      world.advance(120_000)
+      const failure = new Error('the bounce is not stored')
+      let thrown: unknown
+      await mailbox
+        .expire(world.now(), (of) => {
+          if (of === readers[0]) throw failure
+        })
+        .catch((error) => {
+          thrown = error
+        })
+      assert(thrown === failure && (await mailbox.stats()).count === 1, 'the others are gone')
+      assert((await mailbox.expire(world.now())) === 1 && (await mailbox.stats()).count === 0, 'it too')
+    },
+  },
+  {
     name: 'lets some expire of what was appended at once, before and after others are acknowledged',
     async run(world) {
       const mailbox = await world.open()

@@ -95,7 +95,10 @@ export interface Mailbox {
   read(reader: string, after: number, limits: ReadLimits): Promise<readonly MailboxItem[]>
   /** Deletes up to and including `upTo`. Under another epoch, or beyond what was issued, it deletes nothing and says so. */
   ack(reader: string, epoch: string, upTo: number): Promise<AckOutcome>
-  /** Deletes what has expired by `now`; each is shown to `onExpired` before. Answers how many. */
+  /**
+   * Deletes what has expired by `now`; each is shown to `onExpired` before. Answers how many. Where it fails for one reader, that one's
+   * stay for the next time; it goes on with the others and rejects in the end.
+   */
   expire(now: number, onExpired?: (reader: string, item: MailboxItem) => Promise<void> | void): Promise<number>
   /** Deletes a reader's log. Its positions stay used. */
   drop(reader: string): Promise<void>
@@ -168,11 +171,27 @@ export async function createMailbox(options: MailboxOptions): Promise<Mailbox> {
 
   async function expireAll(now: number, onExpired: Parameters<Mailbox['expire']>[1]): Promise<number> {
     const step = Math.floor(now / limits.expiryStepMs)
-    const due: string[] = []
-    for await (const [key] of store.iterate(expiryRange(step))) due.push(key)
+    const due = new Map<string, string[]>()
+    for await (const [key] of store.iterate(expiryRange(step))) {
+      const reader = readerIn(key)
+      const keys = due.get(reader)
+      if (keys === undefined) due.set(reader, [key])
+      else keys.push(key)
+    }
+    const failures: unknown[] = []
     let count = 0
-    for (const reader of new Set(due.map(readerIn))) count += await expireReader(reader, now, onExpired)
-    if (due.length > 0) await submit<void>((settle) => ({ kind: 'unmark', keys: due, ...settle }))
+    for (const reader of due.keys()) {
+      try {
+        count += await expireReader(reader, now, onExpired)
+      } catch (error) {
+        // One reader's log must not keep those of the others; its marks stay for the next time.
+        failures.push(error)
+        due.delete(reader)
+      }
+    }
+    const keys = [...due.values()].flat()
+    if (keys.length > 0) await submit<void>((settle) => ({ kind: 'unmark', keys, ...settle }))
+    if (failures.length > 0) throw failures[0]
     return count
   }
 
