@@ -22,7 +22,7 @@ import { deviceReader, unpackBounce } from './bounces.ts'
 import { deviceName, type RelayContext } from './context.ts'
 import { createLinks, type Link } from './link.ts'
 import { moved, type Progress, waitingSince } from './progress.ts'
-import { createLinkCharge } from './rate.ts'
+import { createLinkCharge, linkLimits } from './rate.ts'
 import type { Requests } from './requests.ts'
 import { createLane, type Lane, type Router } from './router.ts'
 import type { LiveSession, Sessions } from './sessions.ts'
@@ -79,7 +79,7 @@ export function createDeviceSessions(context: RelayContext, parts: DeviceSession
   const links = createLinks<Own>({
     ...context,
     kind: 'device',
-    charge: createLinkCharge(() => limits, telemetry),
+    charge: createLinkCharge(() => limits, { telemetry, names: linkLimits.device }),
     onFrame: (session, frame) => apply(session, session.server.receive(frame)),
     onClose: ended,
     onDrain: pump,

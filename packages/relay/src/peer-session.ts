@@ -15,7 +15,7 @@ import type { RelayContext } from './context.ts'
 import type { KeysOfDomains } from './domain-keys.ts'
 import type { RelayLimits } from './limits.ts'
 import { createLinks } from './link.ts'
-import { createLinkCharge } from './rate.ts'
+import { createLinkCharge, linkLimits } from './rate.ts'
 import type { Requests } from './requests.ts'
 import { createLane, type Lane, type Router } from './router.ts'
 import type { Way } from './routes.ts'
@@ -52,7 +52,7 @@ export function createPeerSession(context: RelayContext, parts: PeerSessionParts
   const links = createLinks<object>({
     ...context,
     kind: 'relay',
-    charge: createLinkCharge(() => peerRates(limits), telemetry),
+    charge: createLinkCharge(() => peerRates(limits), { telemetry, names: linkLimits.relay }),
     onFrame: (_link, frame) => apply(acceptor.receive(frame)),
     onClose() {
       cancelTimeout()

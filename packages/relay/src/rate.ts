@@ -40,6 +40,14 @@ export function createLinkMeter(): LinkMeter {
   return { frames: createMeter(), octets: createMeter() }
 }
 
+type LinkLimitNames = { readonly frames: string; readonly bytes: string }
+
+/** Under which names it is counted that the connections of devices and of relays were held back. */
+export const linkLimits: Readonly<Record<'device' | 'relay', LinkLimitNames>> = {
+  device: { frames: 'relay.limit.framesPerSecond', bytes: 'relay.limit.bytesPerSecond' },
+  relay: { frames: 'relay.limit.peerFramesPerSecond', bytes: 'relay.limit.peerBytesPerSecond' },
+}
+
 /** Counts the frames and octets of connections; answers for how many milliseconds one is now to be read no further. */
 export function createLinkCharge(
   limits: () => {
@@ -48,7 +56,7 @@ export function createLinkCharge(
     readonly bytesPerSecond: number
     readonly bytesBurst: number
   },
-  telemetry: Telemetry,
+  { telemetry, names }: { readonly telemetry: Telemetry; readonly names: LinkLimitNames },
 ): (meter: LinkMeter, bytes: number, now: number) => number {
   // Filled in anew for each frame: limits may change.
   const at = { rate: { perSecond: 0, burst: 0 }, now: 0 }
@@ -61,8 +69,8 @@ export function createLinkCharge(
     at.rate.perSecond = bytesPerSecond
     at.rate.burst = bytesBurst
     const forBytes = charge(meter.octets, bytes, at)
-    if (forFrames > 0) telemetry.count('relay.limit.framesPerSecond')
-    if (forBytes > 0) telemetry.count('relay.limit.bytesPerSecond')
+    if (forFrames > 0) telemetry.count(names.frames)
+    if (forBytes > 0) telemetry.count(names.bytes)
     return Math.max(forFrames, forBytes)
   }
 }

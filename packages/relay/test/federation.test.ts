@@ -39,6 +39,17 @@ describe('two relays', () => {
     expect(a.counts.get('relay.peer.ready')).toBe(1)
   })
 
+  it.each([
+    ['peerFramesPerSecond', 10],
+    ['peerBytesPerSecond', 1000],
+  ] as const)('read one another more slowly above %s, and count it as that', async (name, value) => {
+    const { world, b, alice, bob } = await scene({ b: { limits: { [name]: value } } })
+    for (let i = 0; i < 80; i++) alice.send(bob.address, `message ${i}`)
+    await world.until(() => bob.texts.length === 80)
+    const counted = [...b.counts.keys()].filter((each) => /^relay\.limit\..*PerSecond$/i.test(each))
+    expect(counted).toEqual([`relay.limit.${name}`])
+  })
+
   it('tell card versions of the other domain once they are known', async () => {
     const { world, alice, bob } = await scene()
     alice.send(bob.address, 'one')

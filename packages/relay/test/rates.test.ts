@@ -1,6 +1,6 @@
 import { mailboxLimits } from '@parley/mailbox'
 import { describe, expect, it } from 'vitest'
-import { createLinkCharge, createLinkMeter, createMeters } from '../src/rate.ts'
+import { createLinkCharge, createLinkMeter, createMeters, linkLimits } from '../src/rate.ts'
 import { createWorld, type RelayTestOptions } from './network.ts'
 
 const silent = { event() {}, count() {}, measure() {} }
@@ -36,7 +36,7 @@ describe('a rate', () => {
 
   it('holds a connection back by what it is ahead of its rate and burst', () => {
     const rates = { framesPerSecond: 10, framesBurst: 2, bytesPerSecond: 1000, bytesBurst: 1000 }
-    const charge = createLinkCharge(() => rates, silent)
+    const charge = createLinkCharge(() => rates, { telemetry: silent, names: linkLimits.device })
     const meter = createLinkMeter()
     expect([charge(meter, 1, 0), charge(meter, 1, 0), charge(meter, 1, 0)]).toEqual([0, 0, 100])
     expect(charge(meter, 2000, 10_000)).toBe(1000)
