@@ -41,6 +41,7 @@ const known: Readonly<Record<string, string>> = {
   'relay.device.stanza': 'Stanzas from devices.',
   'relay.device.failed': 'Connections of devices ended by a failure in here.',
   'relay.stanza.stored': 'Entries stored in mailboxes and queues.',
+  'relay.ephemeral.dropped': 'Ephemeral stanzas that nobody took: a device or another relay was too slow, or not connected.',
   'relay.peer.ready': 'Connections to other relays that stood.',
   'relay.peer.dial_failed': 'Attempts to reach another relay that failed.',
   'relay.peer.no_keys': 'Attempts that failed because the other domain’s keys could not be had.',

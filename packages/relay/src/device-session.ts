@@ -95,6 +95,7 @@ export function createDeviceSessions(context: RelayContext, parts: DeviceSession
     if (event.kind === 'stanza') onStanza(session, event)
     else if (event.kind === 'acked') onAcked(session, event.h)
     else if (event.kind === 'request') run(session, onRequest(session, event))
+    else if (event.kind === 'limited') telemetry.count(`relay.limit.${event.limit}`)
     else if (event.kind === 'login') run(session, onLogin(session, event, clock.monotonic()))
     else {
       telemetry.count(`relay.device.ended.${event.by === 'here' ? event.code : 'by-device'}`)
@@ -168,7 +169,7 @@ export function createDeviceSessions(context: RelayContext, parts: DeviceSession
     telemetry.count('relay.device.stanza')
     const came = clock.monotonic()
     // No window holds ephemeral ones back, so what is too much is dropped.
-    if (n === undefined && session.passing >= limits.stream.windowStanzas) return
+    if (n === undefined && session.passing >= limits.stream.windowStanzas) return void dropped()
     const wait = n === undefined ? 0 : gate.stanza(stanza.header.from, sizeOf(stanza))
     if (wait > 0) {
       const { id } = stanza.header
@@ -287,7 +288,12 @@ export function createDeviceSessions(context: RelayContext, parts: DeviceSession
   }
 
   function pass(session: Session, stored: StoredStanza): void {
-    if (session.connection.bufferedBytes < limits.bufferedBytesMax) apply(session, session.server.deliverEphemeral(stored))
+    if (session.connection.bufferedBytes >= limits.bufferedBytesMax) return void dropped()
+    apply(session, session.server.deliverEphemeral(stored))
+  }
+
+  function dropped(): void {
+    telemetry.count('relay.ephemeral.dropped')
   }
 
   function cancelTimeout(session: Session): void {

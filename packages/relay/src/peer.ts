@@ -347,8 +347,9 @@ export function createPeer(context: RelayContext, parts: PeerParts): Peer {
   }
 
   function request(what: string, value: JsonObject): Promise<Answer> {
-    if (state === 'closed' || questions.count >= limits.remoteRequestsMax)
-      return Promise.resolve({ ok: false, code: 'unavailable' })
+    const isFull = questions.count >= limits.remoteRequestsMax
+    if (isFull) telemetry.count('relay.limit.remoteRequestsMax')
+    if (isFull || state === 'closed') return Promise.resolve({ ok: false, code: 'unavailable' })
     used = clock.monotonic()
     const answer = questions.ask(what, value)
     if (state !== 'live') wake()
@@ -382,6 +383,7 @@ export function createPeer(context: RelayContext, parts: PeerParts): Peer {
       used = clock.monotonic()
       if (live !== undefined && state === 'live' && live.connection.bufferedBytes < limits.bufferedBytesMax)
         apply(live, live.stream.deliverEphemeral(stored))
+      else telemetry.count('relay.ephemeral.dropped')
     },
     request,
     sweep(now) {

@@ -1,6 +1,6 @@
 import { parseAddress, utf8 } from '@parley/core'
 import { generateKey, importKey } from '@parley/jose'
-import { createS2sInitiator, packEntries, packHeader, s2sProtocol } from '@parley/stream'
+import { createS2sInitiator, packEntries, packHeader, s2sProtocol, streamLimits } from '@parley/stream'
 import { describe, expect, it } from 'vitest'
 import { createWorld, type RelayTestOptions, type World } from './network.ts'
 
@@ -171,12 +171,27 @@ describe('two relays', () => {
     expect(alice.events.find((event) => event.kind === 'bounced')).toMatchObject({ id, code: 'undeliverable' })
   })
 
+  it.each([
+    [{ remoteRequestsMax: 1 }, 'remoteRequestsMax', 'unavailable'],
+    [{ stream: { ...streamLimits, requestsMax: 1 } }, 'requestsMax', 'too-many-requests'],
+  ] as const)('count a question that is above %o', async (limits, name, code) => {
+    // Nobody answers for that domain.
+    const { a, alice } = await scene({ a: { limits } })
+    const ask = () => alice.request('cards', { address: 'carol@c.example', since: 0 })
+    const answers = await Promise.all([ask(), ask()])
+    expect(answers).toMatchObject([{ code: 'unavailable' }, { code }])
+    expect(a.counts.get(`relay.limit.${name}`)).toBe(1)
+  })
+
   it('pass ephemeral stanzas on when they are connected', async () => {
     const { world, a, alice, bob } = await scene()
+    alice.send(bob.address, 'too early', { class: 'ephemeral' })
     alice.send(bob.address, 'one')
     await world.until(() => bob.texts.length === 1)
     alice.send(bob.address, 'typing', { class: 'ephemeral' })
     await world.until(() => bob.texts.length === 2)
+    expect(bob.texts).toEqual(['one', 'typing'])
+    expect(a.counts.get('relay.ephemeral.dropped')).toBe(1)
     await world.pass(500)
     expect((await a.relay.stats()).mailbox.count).toBe(0)
   })

@@ -103,6 +103,18 @@ describe('a relay between its own accounts', () => {
     expect(bobs[1]?.texts).toEqual([])
   })
 
+  it('drops, and counts, ephemeral stanzas for a device that reads more slowly than they come', async () => {
+    const { world, relay, alice, bob } = await scene()
+    relay.relay.setLimits({ bufferedBytesMax: 1 })
+    // All arrive in one moment.
+    world.network.faults = { ...world.network.faults, delayMsMin: 1, delayMsMax: 1 }
+    for (const text of ['one', 'two', 'three']) alice.send(bob.address, text, { class: 'ephemeral' })
+    await world.until(() => bob.texts.length === 1)
+    await world.pass(100)
+    expect(bob.texts).toEqual(['one'])
+    expect(relay.counts.get('relay.ephemeral.dropped')).toBe(2)
+  })
+
   it('ends each stanza that cannot go with its code, and the rest goes on', async () => {
     const { world, alice, bob } = await scene()
     const ghost = parseAddress('ghost@a.example')

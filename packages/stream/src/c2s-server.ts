@@ -53,6 +53,8 @@ export type C2sServerEvent =
   /** The device has handled its mailbox up to `h`. */
   | { readonly kind: 'acked'; readonly h: number }
   | { readonly kind: 'request'; readonly id: string; readonly what: string; readonly value: JsonObject }
+  /** It was told `too-many-requests`, because so many are open. */
+  | { readonly kind: 'limited'; readonly limit: 'requestsMax' }
   | FatalEvent<'device'>
 
 export type C2sServerOutput = Output<C2sServerEvent>
@@ -151,8 +153,11 @@ function onReady(server: State, frame: Frame): undefined {
   } else if (frame.t === 'request') {
     const { id, what, value } = frame
     server.requests ??= new Set()
-    if (server.requests.size >= server.limits.requestsMax || server.requests.has(id))
-      return put(server, { t: 'response', id, ok: false, code: 'too-many-requests', retryable: true })
+    if (server.requests.has(id)) return refuseRequest(server, id)
+    if (server.requests.size >= server.limits.requestsMax) {
+      refuseRequest(server, id)
+      return tell(server, { kind: 'limited', limit: 'requestsMax' })
+    }
     server.requests.add(id)
     tell(server, { kind: 'request', id, what, value })
   } else if (frame.t === 'ping') put(server, { t: 'pong' })
@@ -256,6 +261,11 @@ export function createC2sServer(options: C2sServerOptions): C2sServer {
 }
 
 type Answer = Parameters<C2sServer['respond']>[1]
+
+/** Says of a request that there are too many. */
+export function refuseRequest(endpoint: Parameters<typeof put>[0], id: string): undefined {
+  put(endpoint, { t: 'response', id, ok: false, code: 'too-many-requests', retryable: true })
+}
 
 /** The members of a response frame. */
 export function responseOf(

@@ -5,7 +5,7 @@
  */
 import { assert, type Domain, domainOf, type JsonObject, type Random } from '@parley/core'
 import type { Key } from '@parley/jose'
-import { responseOf } from './c2s-server.ts'
+import { refuseRequest, responseOf } from './c2s-server.ts'
 import type { RequestCode, StreamCode } from './codes.ts'
 import { createEndpoint, type FatalEvent, fatal, type Output, output, put, readNext, tell } from './endpoint.ts'
 import type { Frame, StanzaFrame } from './frame.ts'
@@ -28,6 +28,8 @@ export type S2sAcceptorEvent =
   /** Settle it by its `n`; without one nobody waits. */
   | { readonly kind: 'stanza'; readonly n: number | undefined; readonly stanza: StanzaFrame }
   | { readonly kind: 'request'; readonly id: string; readonly what: string; readonly value: JsonObject }
+  /** It was told `too-many-requests`, because so many are open. */
+  | { readonly kind: 'limited'; readonly limit: 'requestsMax' }
   | FatalEvent<'peer'>
 
 export type S2sAcceptorOutput = Output<S2sAcceptorEvent>
@@ -88,8 +90,11 @@ export function createS2sAcceptor(options: S2sAcceptorOptions): S2sAcceptor {
     if (frame.t === 'stanza') onStanza(frame)
     else if (frame.t === 'request') {
       const { id, what, value } = frame
-      if (requests.size >= limits.requestsMax || requests.has(id))
-        return put(endpoint, { t: 'response', id, ok: false, code: 'too-many-requests', retryable: true })
+      if (requests.has(id)) return refuseRequest(endpoint, id)
+      if (requests.size >= limits.requestsMax) {
+        refuseRequest(endpoint, id)
+        return tell(endpoint, { kind: 'limited', limit: 'requestsMax' })
+      }
       requests.add(id)
       tell(endpoint, { kind: 'request', id, what, value })
     } else if (frame.t === 'ping') put(endpoint, { t: 'pong' })

@@ -338,6 +338,7 @@ describe('a stream after login', () => {
   it('answers more requests than the limit with a code, and goes on', () => {
     const { client, seen, toServer } = ready({ limits: { requestsMax: 1 } })
     for (let i = 0; i < 2; i++) toServer(client.request('cards', {}))
+    expect(seen.server.at(-1)).toEqual({ kind: 'limited', limit: 'requestsMax' })
     expect(seen.client.at(-1)).toMatchObject({ kind: 'response', ok: false, code: 'too-many-requests', retryable: true })
   })
 
