@@ -95,7 +95,7 @@ export function createDeviceSessions(context: RelayContext, parts: DeviceSession
     if (event.kind === 'stanza') onStanza(session, event)
     else if (event.kind === 'acked') onAcked(session, event.h)
     else if (event.kind === 'request') run(session, onRequest(session, event))
-    else if (event.kind === 'limited') telemetry.count(`relay.limit.${event.limit}`)
+    else if (event.kind === 'limited') telemetry.count(`relay.limit.stream.${event.limit}`)
     else if (event.kind === 'login') run(session, onLogin(session, event, clock.monotonic()))
     else {
       telemetry.count(`relay.device.ended.${event.by === 'here' ? event.code : 'by-device'}`)

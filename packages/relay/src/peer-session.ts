@@ -76,7 +76,7 @@ export function createPeerSession(context: RelayContext, parts: PeerSessionParts
   function on(event: S2sAcceptorEvent): void {
     if (event.kind === 'stanza') onStanza(event)
     else if (event.kind === 'request') run(onRequest(event))
-    else if (event.kind === 'limited') telemetry.count(`relay.limit.${event.limit}`)
+    else if (event.kind === 'limited') telemetry.count(`relay.limit.stream.${event.limit}`)
     else if (event.kind === 'claimed') run(onClaimed(event))
     else {
       telemetry.count(`relay.peer_session.ended.${event.by === 'here' ? event.code : 'by-peer'}`)

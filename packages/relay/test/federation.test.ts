@@ -173,7 +173,7 @@ describe('two relays', () => {
 
   it.each([
     [{ remoteRequestsMax: 1 }, 'remoteRequestsMax', 'unavailable'],
-    [{ stream: { ...streamLimits, requestsMax: 1 } }, 'requestsMax', 'too-many-requests'],
+    [{ stream: { ...streamLimits, requestsMax: 1 } }, 'stream.requestsMax', 'too-many-requests'],
   ] as const)('count a question that is above %o', async (limits, name, code) => {
     // Nobody answers for that domain.
     const { a, alice } = await scene({ a: { limits } })
