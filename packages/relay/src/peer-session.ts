@@ -56,6 +56,7 @@ export function createPeerSession(context: RelayContext, parts: PeerSessionParts
     onFrame: (_link, frame) => apply(acceptor.receive(frame)),
     onClose() {
       cancelTimeout()
+      if (acceptor.state !== 'ended') ended('connection-lost', 'network')
       acceptor.end('internal')
       onEnd(session)
     },
@@ -80,9 +81,13 @@ export function createPeerSession(context: RelayContext, parts: PeerSessionParts
     else if (event.kind === 'claimed') run(onClaimed(event))
     else {
       telemetry.count(`relay.peer_session.ended.${event.by === 'here' ? event.code : 'by-peer'}`)
-      if (claimed !== undefined) telemetry.event('relay.peer_session.ended', { peer: claimed, code: event.code, by: event.by })
+      ended(event.code, event.by)
       link.connection.close(event.close, event.code)
     }
+  }
+
+  function ended(code: string, by: 'here' | 'peer' | 'network'): void {
+    if (claimed !== undefined) telemetry.event('relay.peer_session.ended', { peer: claimed, code, by })
   }
 
   function run(work: Promise<void>): void {

@@ -114,18 +114,23 @@ export function createPeer(context: RelayContext, parts: PeerParts): Peer {
     track(
       open().catch(() => {
         telemetry.count('relay.peer.dial_failed')
-        reason = 'unreachable'
-        retry()
+        notReached('unreachable')
       }),
     )
+  }
+
+  // It is tried again and again: said once, until something else happens.
+  function notReached(code: string): void {
+    if (reason !== code) telemetry.event('relay.peer.not_reached', { peer: way.domain, code })
+    reason = code
+    retry()
   }
 
   async function open(): Promise<void> {
     const known = await keys.find(way)
     if (known === undefined) {
       telemetry.count('relay.peer.no_keys')
-      reason = 'keys-unavailable'
-      retry()
+      notReached('keys-unavailable')
       return
     }
     const connection = await dial(known.url, { guarded: way.url === undefined })
@@ -163,6 +168,7 @@ export function createPeer(context: RelayContext, parts: PeerParts): Peer {
       reason = undefined
       unreachedSince = -1
       telemetry.count('relay.peer.ready')
+      telemetry.event('relay.peer.ready', { peer: way.domain })
       questions.connected((what, value) => {
         const { id, ...out } = mine.stream.request(what, value)
         apply(mine, out)
@@ -175,11 +181,16 @@ export function createPeer(context: RelayContext, parts: PeerParts): Peer {
     } else if (event.kind === 'response') questions.answered(event)
     else if (event.kind === 'fatal') {
       telemetry.count(`relay.peer.ended.${event.by === 'here' ? event.code : 'by-peer'}`)
-      reason = event.code
+      ended(event.code, event.by)
       // The other relay may have new keys.
       if (event.code === 'proof-refused') track(keys.find(way, { fresh: true }))
       mine.connection.close(event.close, event.code)
     }
+  }
+
+  function ended(code: string, by: 'here' | 'peer' | 'network'): void {
+    telemetry.event('relay.peer.ended', { peer: way.domain, code, by })
+    reason = code
   }
 
   function inTurn(mine: Live, work: () => Promise<void>): void {
@@ -315,6 +326,7 @@ export function createPeer(context: RelayContext, parts: PeerParts): Peer {
   }
 
   function lost(mine: Live): void {
+    if (mine.stream.state !== 'ended') ended('connection-lost', 'network')
     if (live === mine) live = undefined
     if (state !== 'closed') retry()
   }

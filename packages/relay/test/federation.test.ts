@@ -50,6 +50,47 @@ describe('two relays', () => {
     expect(counted).toEqual([`relay.limit.${name}`])
   })
 
+  it('log when they reach one another, when a connection ends and why, and once that it cannot be had', async () => {
+    const { world, a, b, alice, bob } = await scene()
+    const said = (relay: typeof a, kind: string): readonly unknown[] =>
+      relay.logged.filter(({ event }) => event.startsWith(`relay.${kind}.`))
+    alice.send(bob.address, 'one')
+    await world.until(() => bob.texts.length === 1)
+    expect(said(a, 'peer')).toEqual([{ event: 'relay.peer.ready', peer: 'b.example' }])
+    b.kill()
+    await world.pass(10_000)
+    alice.send(bob.address, 'two')
+    await world.pass(10_000)
+    await b.start()
+    await bob.online()
+    await world.until(() => bob.texts.length === 2)
+    const closing = a.relay.close()
+    await world.pass(1000)
+    await closing
+    expect(said(a, 'peer').slice(1)).toEqual([
+      { event: 'relay.peer.ended', peer: 'b.example', code: 'connection-lost', by: 'network' },
+      { event: 'relay.peer.not_reached', peer: 'b.example', code: 'unreachable' },
+      { event: 'relay.peer.ready', peer: 'b.example' },
+      { event: 'relay.peer.ended', peer: 'b.example', code: 'going-away', by: 'here' },
+    ])
+    expect(said(b, 'peer_session').at(-1)).toEqual({
+      event: 'relay.peer_session.ended',
+      peer: 'a.example',
+      code: 'going-away',
+      by: 'peer',
+    })
+  })
+
+  it('log of one that came that it vanished', async () => {
+    const { world, a, b, alice, bob } = await scene()
+    alice.send(bob.address, 'one')
+    await world.until(() => bob.texts.length === 1)
+    a.kill()
+    await world.pass(1000)
+    const last = b.logged.filter(({ peer }) => peer === 'a.example').at(-1)
+    expect(last).toEqual({ event: 'relay.peer_session.ended', peer: 'a.example', code: 'connection-lost', by: 'network' })
+  })
+
   it('tell card versions of the other domain once they are known', async () => {
     const { world, alice, bob } = await scene()
     alice.send(bob.address, 'one')
@@ -172,9 +213,9 @@ describe('two relays', () => {
   })
 
   it.each([
-    [{ remoteRequestsMax: 1 }, 'remoteRequestsMax', 'unavailable'],
-    [{ stream: { ...streamLimits, requestsMax: 1 } }, 'stream.requestsMax', 'too-many-requests'],
-  ] as const)('count a question that is above %o', async (limits, name, code) => {
+    ['remoteRequestsMax', { remoteRequestsMax: 1 }, 'unavailable'],
+    ['stream.requestsMax', { stream: { ...streamLimits, requestsMax: 1 } }, 'too-many-requests'],
+  ] as const)('count a question that is above %s', async (name, limits, code) => {
     // Nobody answers for that domain.
     const { a, alice } = await scene({ a: { limits } })
     const ask = () => alice.request('cards', { address: 'carol@c.example', since: 0 })

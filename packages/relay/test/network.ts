@@ -42,6 +42,8 @@ export type TestRelay = {
   readonly port: number
   readonly disk: SimDisk
   readonly counts: Map<string, number>
+  /** What is said to the log. */
+  readonly logged: { readonly event: string; readonly peer?: unknown }[]
   relay: Relay
   /** Asks over HTTP, as whoever the request says. */
   http(request: HttpRequest): Promise<HttpResponse>
@@ -91,8 +93,9 @@ export function createWorld(seed = 1): World {
       const disk = createSimDisk({ random: random.fork(`disk ${name}`), schedule })
       const port = options.port ?? ports++
       const counts = new Map<string, number>()
+      const logged: TestRelay['logged'] = []
       const telemetry: Telemetry = {
-        event() {},
+        event: (event, fields) => logged.push({ event, ...fields }),
         measure() {},
         count: (key, by = 1) => counts.set(key, (counts.get(key) ?? 0) + by),
       }
@@ -101,6 +104,7 @@ export function createWorld(seed = 1): World {
         port,
         disk,
         counts,
+        logged,
         kill() {
           network.kill(name)
           disk.crash()
