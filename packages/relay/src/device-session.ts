@@ -223,7 +223,8 @@ export function createDeviceSessions(context: RelayContext, parts: DeviceSession
     if (proven === undefined) return
     const answer = await requests.answer(what, value, { kind: 'device', ...proven })
     apply(session, session.server.respond(id, answer))
-    if (session.connection.bufferedBytes > 4 * limits.bufferedBytesMax) apply(session, session.server.end('overloaded'))
+    if (session.connection.bufferedBytes > 4 * limits.bufferedBytesMax)
+      apply(session, session.server.end('overloaded', { wait: limits.retryMsMax }))
   }
 
   function pump(session: Session): void {
@@ -316,7 +317,7 @@ export function createDeviceSessions(context: RelayContext, parts: DeviceSession
       wake: (n) => wake(session, n),
       give: (item, after) => give(session, item, after),
       pass: (stored) => pass(session, stored),
-      end: (code) => apply(session, session.server.end(code)),
+      end: (code, more) => apply(session, session.server.end(code, more)),
       heard: () => Math.min(session.heard, waitingSince(session.progress, session.server.sender?.count ?? 0, clock.monotonic())),
       delivering: () => session.delivering[0]?.at,
     }

@@ -117,7 +117,7 @@ export function createEntrance(context: RelayContext, parts: EntranceParts): Ent
         // Acknowledgements and signs of life are owed whatever waits: for one who asks for them and does not read they would pile up.
         else if (connection.bufferedBytes > 4 * limits.bufferedBytesMax) {
           telemetry.count('relay.limit.bufferedBytesMax')
-          session.end('overloaded')
+          session.end('overloaded', { wait: limits.retryMsMax })
         }
       }
     },

@@ -25,7 +25,7 @@ export type PeerSession = {
   heard(): number
   /** The domain it has proved. */
   readonly proven: Domain | undefined
-  end(code: StreamCode): void
+  end(code: StreamCode, options?: { readonly wait?: number }): void
 }
 
 export type PeerSessionParts = {
@@ -140,7 +140,8 @@ export function createPeerSession(context: RelayContext, parts: PeerSessionParts
 
   async function onRequest({ id, what, value }: Extract<S2sAcceptorEvent, { kind: 'request' }>): Promise<void> {
     apply(acceptor.respond(id, await requests.answer(what, value, { kind: 'relay' })))
-    if (link.connection.bufferedBytes > 4 * limits.bufferedBytesMax) apply(acceptor.end('overloaded'))
+    if (link.connection.bufferedBytes > 4 * limits.bufferedBytesMax)
+      apply(acceptor.end('overloaded', { wait: limits.retryMsMax }))
   }
 
   const cancelTimeout = clock.at(clock.monotonic() + limits.loginTimeoutMs + limits.dialTimeoutMs, () => {
@@ -151,7 +152,7 @@ export function createPeerSession(context: RelayContext, parts: PeerSessionParts
     get proven() {
       return proven
     },
-    end: (code) => apply(acceptor.end(code)),
+    end: (code, more) => apply(acceptor.end(code, more)),
   }
   links.start(link)
   apply(acceptor.open(clock.now()))

@@ -81,7 +81,10 @@ export function createQuestions(
       if (event.ok) {
         noteVersion(question, event.value)
         question.answer({ ok: true, value: event.value })
-      } else question.answer({ ok: false, code: isRequestCode(event.code) ? event.code : 'unavailable' })
+      } else {
+        const { code, wait } = event
+        question.answer({ ok: false, code: isRequestCode(code) ? code : 'unavailable', ...(wait === undefined ? {} : { wait }) })
+      }
       const next = open.find(({ id }) => id === undefined)
       if (next !== undefined) send(next)
     },

@@ -13,7 +13,9 @@ import type { Federation } from './federation.ts'
 import { createMeters } from './rate.ts'
 import type { Sessions } from './sessions.ts'
 
-export type Answer = { readonly ok: true; readonly value: JsonObject } | { readonly ok: false; readonly code: RequestCode }
+export type Answer =
+  | { readonly ok: true; readonly value: JsonObject }
+  | { readonly ok: false; readonly code: RequestCode; readonly wait?: number }
 
 export type Asker = { readonly kind: 'device'; readonly address: Address; readonly device: DeviceId } | { readonly kind: 'relay' }
 
@@ -30,12 +32,12 @@ export function createRequests(
   const asked = createMeters()
 
   // By device, over all its connections: one that was stolen does not keep the others from taking it off the card.
-  function isTooMuch(asker: Asker): boolean {
-    if (asker.kind !== 'device') return false
+  function waitFor(asker: Asker): number {
+    if (asker.kind !== 'device') return 0
     const rate = { perSecond: limits.requestsPerDevicePerSecond, burst: limits.requestsPerDeviceBurst }
     const wait = asked.take(deviceName(asker.address, asker.device), 1, { rate, now: clock.monotonic() })
     if (wait > 0) telemetry.count('relay.limit.requestsPerDevicePerSecond')
-    return wait > 0
+    return wait
   }
 
   async function read(what: 'cards' | 'statements', value: JsonObject, asker: Asker): Promise<Answer> {
@@ -79,7 +81,8 @@ export function createRequests(
 
   return {
     async answer(what, value, asker) {
-      if (isTooMuch(asker)) return refused('too-many-requests')
+      const wait = waitFor(asker)
+      if (wait > 0) return { ok: false, code: 'too-many-requests', wait }
       if (what === 'cards' || what === 'statements') return read(what, value, asker)
       if (asker.kind !== 'device') return refused('request-unknown')
       if (what === 'publish-card') return publishCard(value, asker)

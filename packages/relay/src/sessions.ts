@@ -16,7 +16,7 @@ export type LiveSession = {
   give(item: MailboxItem, after: number): boolean
   /** Delivers what is never stored; nothing is promised. */
   pass(stored: StoredStanza): void
-  end(code: StreamCode): void
+  end(code: StreamCode, options?: { readonly wait?: number }): void
 }
 
 export interface Sessions {

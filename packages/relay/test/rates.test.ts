@@ -89,11 +89,20 @@ describe('a relay', () => {
     alice.drop()
     await alice.online()
     expect(await ask(alice)).toBe('answered')
-    expect(await ask(alice)).toMatchObject({ code: 'too-many-requests', retryable: true })
+    expect(await ask(alice)).toMatchObject({ code: 'too-many-requests', retryable: true, wait: expect.any(Number) })
     expect(await ask(bob)).toBe('answered')
     expect(relay.counts.get('relay.limit.requestsPerDevicePerSecond')).toBe(1)
     await world.pass(1000)
     expect(await ask(alice)).toBe('answered')
+  })
+
+  it('tells a device that does not read its answers when to come again', async () => {
+    const { world, join, relay } = await scene({})
+    const alice = await join('alice@a.example')
+    relay.relay.setLimits({ bufferedBytesMax: 1, retryMsMax: 777 })
+    await alice.request('status', {})
+    await world.until(() => alice.closed !== undefined)
+    expect([alice.fatal, alice.wait]).toEqual(['overloaded', 777])
   })
 
   it('reads a connection that is too fast more slowly, and loses nothing of it', async () => {

@@ -88,7 +88,15 @@ export type C2sEvent =
   /** The relay has settled everything up to the h-th stanza of this connection. */
   | { readonly kind: 'acked'; readonly h: number }
   | { readonly kind: 'response'; readonly id: string; readonly ok: true; readonly value: JsonObject }
-  | { readonly kind: 'response'; readonly id: string; readonly ok: false; readonly code: string; readonly retryable: boolean }
+  | {
+      readonly kind: 'response'
+      readonly id: string
+      readonly ok: false
+      readonly code: string
+      readonly retryable: boolean
+      /** Milliseconds until asking again makes sense, as far as the relay said. */
+      readonly wait?: number
+    }
   /** The window has room again after `writable` was false. */
   | { readonly kind: 'writable' }
   | { readonly kind: 'pong' }

@@ -95,7 +95,9 @@ export interface C2sServer {
   deliverEphemeral(stored: StoredStanza): C2sServerOutput
   respond(
     id: string,
-    answer: { readonly ok: true; readonly value: JsonObject } | { readonly ok: false; readonly code: RequestCode },
+    answer:
+      | { readonly ok: true; readonly value: JsonObject }
+      | { readonly ok: false; readonly code: RequestCode; readonly wait?: number },
   ): C2sServerOutput
 }
 
@@ -262,9 +264,12 @@ export function createC2sServer(options: C2sServerOptions): C2sServer {
 
 type Answer = Parameters<C2sServer['respond']>[1]
 
+// Nobody knows when one of those that are open is answered; mostly it is at once.
+const tooManyWaitMs = 1000
+
 /** Says of a request that there are too many. */
 export function refuseRequest(endpoint: Parameters<typeof put>[0], id: string): undefined {
-  put(endpoint, { t: 'response', id, ok: false, code: 'too-many-requests', retryable: true })
+  put(endpoint, { t: 'response', id, ok: false, code: 'too-many-requests', retryable: true, wait: tooManyWaitMs })
 }
 
 /** The members of a response frame. */
@@ -272,6 +277,8 @@ export function responseOf(
   answer: Answer,
 ):
   | { readonly ok: true; readonly value: JsonObject }
-  | { readonly ok: false; readonly code: string; readonly retryable: boolean } {
-  return answer.ok ? answer : { ok: false, code: answer.code, retryable: requestCodes[answer.code].retryable }
+  | { readonly ok: false; readonly code: string; readonly retryable: boolean; readonly wait?: number } {
+  if (answer.ok) return answer
+  const { code, wait } = answer
+  return { ok: false, code, retryable: requestCodes[code].retryable, ...(wait === undefined ? {} : { wait }) }
 }

@@ -114,7 +114,14 @@ export type Frame =
   | AckFrame
   | { readonly t: 'request'; readonly id: string; readonly what: string; readonly value: JsonObject }
   | { readonly t: 'response'; readonly id: string; readonly ok: true; readonly value: JsonObject }
-  | { readonly t: 'response'; readonly id: string; readonly ok: false; readonly code: string; readonly retryable: boolean }
+  | {
+      readonly t: 'response'
+      readonly id: string
+      readonly ok: false
+      readonly code: string
+      readonly retryable: boolean
+      readonly wait?: number
+    }
   | {
       readonly t: 'error'
       readonly code: string
@@ -264,11 +271,11 @@ function cutEntries(
 }
 
 function readExchange(header: JsonObject, payload: Uint8Array): Frame | undefined {
-  const { t, id, what, ok, code, retryable } = header
+  const { t, id, what, ok, code, retryable, wait } = header
   if (typeof id !== 'string' || id.length === 0 || id.length > 64) return undefined
   if (t === 'response' && ok === false) {
     if (!isCode(code) || typeof retryable !== 'boolean' || payload.length > 0) return undefined
-    return { t, id, ok, code, retryable }
+    return { t, id, ok, code, retryable, ...(isCount(wait) ? { wait } : {}) }
   }
   const parsed = parseJsonObject(payload, { bytesMax: payload.length, depthMax: 16 })
   if (!parsed.ok) return undefined

@@ -40,7 +40,8 @@ export interface S2sAcceptor {
   receive(frame: Uint8Array): S2sAcceptorOutput
   /** The claimed key is the domain's: the proof is checked, and answered or refused. */
   admit(now: number): S2sAcceptorOutput
-  end(code: StreamCode): S2sAcceptorOutput
+  /** Ends the stream; `wait` tells in how many milliseconds trying again makes sense. */
+  end(code: StreamCode, options?: { readonly wait?: number }): S2sAcceptorOutput
   settle(n: number, settlement: Settlement): void
   flush(): S2sAcceptorOutput
   respond(
@@ -136,8 +137,8 @@ export function createS2sAcceptor(options: S2sAcceptorOptions): S2sAcceptor {
       endpoint.state = 'ready'
       return output(endpoint)
     },
-    end(code) {
-      fatal(endpoint, code)
+    end(code, more) {
+      fatal(endpoint, code, more)
       return output(endpoint)
     },
     settle(n, settlement) {

@@ -32,7 +32,15 @@ export type S2sInitiatorEvent =
   /** The other relay has settled everything up to `h`; what it did not take is in `bounced`. */
   | { readonly kind: 'acked'; readonly h: number; readonly cards: CardVersions; readonly bounced: readonly Bounce[] }
   | { readonly kind: 'response'; readonly id: string; readonly ok: true; readonly value: JsonObject }
-  | { readonly kind: 'response'; readonly id: string; readonly ok: false; readonly code: string; readonly retryable: boolean }
+  | {
+      readonly kind: 'response'
+      readonly id: string
+      readonly ok: false
+      readonly code: string
+      readonly retryable: boolean
+      /** Milliseconds until asking again makes sense, as far as the relay said. */
+      readonly wait?: number
+    }
   | { readonly kind: 'pong' }
   | FatalEvent<'peer'>
 

@@ -339,7 +339,13 @@ describe('a stream after login', () => {
     const { client, seen, toServer } = ready({ limits: { requestsMax: 1 } })
     for (let i = 0; i < 2; i++) toServer(client.request('cards', {}))
     expect(seen.server.at(-1)).toEqual({ kind: 'limited', limit: 'requestsMax' })
-    expect(seen.client.at(-1)).toMatchObject({ kind: 'response', ok: false, code: 'too-many-requests', retryable: true })
+    expect(seen.client.at(-1)).toMatchObject({
+      kind: 'response',
+      ok: false,
+      code: 'too-many-requests',
+      retryable: true,
+      wait: 1000,
+    })
   })
 
   it('answers a ping', () => {

@@ -29,6 +29,7 @@ const frames: readonly Frame[] = [
   { t: 'request', id: '1', what: 'cards', value: { address: bob, since: 0 } },
   { t: 'response', id: '1', ok: true, value: { cards: ['a.b.c'] } },
   { t: 'response', id: '1', ok: false, code: 'item-not-found', retryable: false },
+  { t: 'response', id: '1', ok: false, code: 'too-many-requests', retryable: true, wait: 1000 },
   { t: 'error', code: 'idle', retryable: true },
   { t: 'error', code: 'version-unsupported', retryable: false, versions: ['parley.c2s.1'] },
   { t: 'ping' },
