@@ -34,7 +34,7 @@ export const quick: Scale = {
   mixedSeconds: 10,
 }
 
-/** Messages of one client that nobody has received yet, at saturation. */
+/** Messages that nobody has received yet, at saturation, for each client. */
 const inFlight = 16
 /** 1 KiB with what each protocol puts around it being its own affair. */
 const bodyBytes = 1024
@@ -109,7 +109,9 @@ export async function saturated(
     if (!isOver) write(busy, from)
   }
   const writers = other === undefined ? clients : clients / 2
-  for (let from = 0; from < writers; from++) for (let i = 0; i < inFlight; i++) write(busy, from)
+  // As many messages on their way, however many write.
+  const each = (inFlight * clients) / writers
+  for (let from = 0; from < writers; from++) for (let i = 0; i < each; i++) write(busy, from)
   await pause(1500)
   const [count, cpu, otherCpu, start] = [busy.count, service.cpuSeconds(), other?.cpuSeconds() ?? 0, performance.now()]
   await pause(seconds * 1000)

@@ -67,17 +67,19 @@ const giveUpCount = 64
 export function createFederation(context: RelayContext, parts: FederationParts): Federation {
   const { clock, limits, mailbox, domain, blocklist, telemetry } = context
   const peers = new Map<Domain, Peer>()
-  const versions = new Map<string, number>()
+  /** The newest version of each card, as senders are told of it. */
+  const versions = new Map<string, CardVersions>()
   let policy = parts.policy
   let routes = new Map<Domain, Route>()
   let isOpen = false
 
   function onCards(other: Domain, cards: CardVersions): void {
-    for (const [address, version] of Object.entries(cards)) {
-      // A relay speaks for its own accounts only.
-      if (!address.endsWith(`@${other}`)) continue
+    for (const address in cards) {
+      const version = cards[address] as number
+      // A relay speaks for its own accounts only. Nearly always it says what it said before.
+      if (versions.get(address)?.[address] === version || !address.endsWith(`@${other}`)) continue
       versions.delete(address)
-      versions.set(address, version)
+      versions.set(address, { [address]: version })
     }
     for (const oldest of versions.keys()) {
       if (versions.size <= versionsMax) break
@@ -183,8 +185,11 @@ export function createFederation(context: RelayContext, parts: FederationParts):
     hint: (name) => peers.get(name)?.hint(),
     pass: (name, stored) => peerOf(name)?.pass(stored),
     request: (name, what, value) => peerOf(name)?.request(what, value) ?? Promise.resolve({ ok: false, code: 'domain-unknown' }),
-    versionsOf: (addresses) =>
-      Object.fromEntries(addresses.flatMap((address) => (versions.has(address) ? [[address, versions.get(address) ?? 0]] : []))),
+    versionsOf(addresses) {
+      const [first] = addresses
+      if (first !== undefined && addresses.length === 1) return versions.get(first) ?? {}
+      return Object.assign({}, ...addresses.map((address) => versions.get(address)))
+    },
     setPolicy,
     async onExpired(reader, item) {
       if (reader.startsWith('domain:')) await bounceBack(item, 'undeliverable')

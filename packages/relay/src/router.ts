@@ -43,10 +43,12 @@ export type Lane = {
   waiting: number
   /** The last origin of duplicates, because the next is mostly the same. */
   origin: { readonly from: Address; readonly device: DeviceId; readonly under: string; readonly name: string } | undefined
+  /** Where the last stanza went: a connection gives the same list of addresses for the next one to them. */
+  target: { readonly to: readonly Address[]; readonly domain: Domain; readonly queue: string } | undefined
 }
 
 export function createLane(): Lane {
-  return { tail: noneBefore, waiting: 0, origin: undefined }
+  return { tail: noneBefore, waiting: 0, origin: undefined, target: undefined }
 }
 
 const noneBefore: Promise<unknown> = Promise.resolve()
@@ -85,12 +87,11 @@ export function createRouter(
   function route(stanza: StanzaFrame, options: RouteOptions, settled: Settled): void {
     const problem = problemOf(stanza)
     if (problem !== undefined) return void settled({ bounced: [bounce(stanza.header, problem)] })
-    // Every address is of one domain by the check above.
-    const target = domainOf(stanza.header.to[0] as Address)
+    const { domain: target, queue } = targetOf(stanza.header.to, options.lane)
     const isDurable = stanza.header.class === 'durable'
     if (target === domain) return void (isDurable ? storeLocal(stanza, options, settled) : passLocal(stanza, settled))
     if (!options.federate || !federation.has(target)) return void settled({ bounced: [bounce(stanza.header, 'domain-unknown')] })
-    if (isDurable) return void storeRemote(stanza, { target, lane: options.lane }, settled)
+    if (isDurable) return void storeRemote(stanza, { target, queue, lane: options.lane }, settled)
     passRemote(stanza, target)
     settled({})
   }
@@ -265,11 +266,11 @@ export function createRouter(
 
   function storeRemote(
     stanza: StanzaFrame,
-    { target, lane }: { readonly target: Domain; readonly lane: Lane },
+    { target, queue, lane }: { readonly target: Domain; readonly queue: string; readonly lane: Lane },
     settled: Settled,
   ): void {
     const enter = (): void => {
-      const entries = [{ reader: domainReader(target), entry: packEntries(stanza.entries) }]
+      const entries = [{ reader: queue, entry: packEntries(stanza.entries) }]
       const { packed = packHeader(stanza.header) } = stanza
       const expiry = Math.min(stanza.header.expiry, clock.now() + limits.queueMsMax)
       append(
@@ -316,6 +317,14 @@ export function createRouter(
   }
 
   return { route }
+}
+
+function targetOf(to: readonly Address[], lane: Lane): { readonly domain: Domain; readonly queue: string } {
+  if (lane.target?.to === to) return lane.target
+  // All of them are of one domain.
+  const domain = domainOf(to[0] as Address)
+  lane.target = { to, domain, queue: domainReader(domain) }
+  return lane.target
 }
 
 function isShared({ device }: StanzaEntry): boolean {
