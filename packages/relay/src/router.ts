@@ -266,27 +266,33 @@ export function createRouter(
 
   function storeRemote(
     stanza: StanzaFrame,
+    way: { readonly target: Domain; readonly queue: string; readonly lane: Lane },
+    settled: Settled,
+  ): void {
+    if (way.lane.waiting === 0) appendRemote(stanza, way, settled)
+    else inLane(way.lane, async () => appendRemote(stanza, way, settled)).catch(() => settled(undefined))
+  }
+
+  function appendRemote(
+    stanza: StanzaFrame,
     { target, queue, lane }: { readonly target: Domain; readonly queue: string; readonly lane: Lane },
     settled: Settled,
   ): void {
-    const enter = (): void => {
-      const entries = [{ reader: queue, entry: packEntries(stanza.entries) }]
-      const { packed = packHeader(stanza.header) } = stanza
-      const expiry = Math.min(stanza.header.expiry, clock.now() + limits.queueMsMax)
-      append(
-        stanza,
-        { entries, packed, under: target, lane, early: false, expiry },
-        {
-          stored() {
-            federation.wake(target)
-            settled({ cards: federation.versionsOf(stanza.header.to) })
-          },
-          refused: (error) => settled({ bounced: [bounce(stanza.header, codeOf(error, 'queue-full'))] }),
+    const { header, packed = packHeader(header) } = stanza
+    const { to } = header
+    const entries = [{ reader: queue, entry: packEntries(stanza.entries) }]
+    const expiry = Math.min(header.expiry, clock.now() + limits.queueMsMax)
+    append(
+      stanza,
+      { entries, packed, under: target, lane, early: false, expiry },
+      {
+        stored() {
+          federation.wake(target)
+          settled({ cards: federation.versionsOf(to) })
         },
-      )
-    }
-    if (lane.waiting === 0) enter()
-    else inLane(lane, async () => enter()).catch(() => settled(undefined))
+        refused: (error) => settled({ bounced: [bounce(headerIn(packed), codeOf(error, 'queue-full'))] }),
+      },
+    )
   }
 
   /** `under` names the cards that chose the readers: what comes again after a device was added is no duplicate for that device. */
