@@ -15,7 +15,7 @@ export type MailboxLimits = {
   readonly recentBytesMax: number
   /** Readers whose state is kept in memory. */
   readonly logsMax: number
-  /** (origin, id) pairs remembered to suppress duplicates; an economy, no guarantee rests on it. */
+  /** (origin, id) pairs remembered to suppress duplicates, about; an economy, no guarantee rests on it. */
   readonly duplicatesMax: number
   /**
    * Milliseconds for which a stanza that a reader was given at once may wait for its acknowledgement before it is stored; what is
