@@ -35,10 +35,13 @@ export type Service = {
   cpuSeconds(): number
   /** Octets of memory that belong to the process. */
   memoryBytes(): number
+  /** Has it collect its garbage, where it is known how. */
+  collect?(): Promise<void>
   stop(): Promise<void>
 }
 
 export type ServerProcess = Pick<Service, 'cpuSeconds' | 'memoryBytes' | 'stop' | 'port'> & {
+  signal(name: NodeJS.Signals): void
   /** What it has written to standard error. */
   stderr(): string
 }
@@ -66,10 +69,19 @@ export async function freePort(): Promise<number> {
 }
 
 /** Starts a program of Node that prints `port=…` when it is ready. `--profile=FOLDER` has it write a profile there. */
-export function startNode(args: readonly string[]): Promise<ServerProcess> {
+export async function startNode(args: readonly string[]): Promise<ServerProcess & Required<Pick<Service, 'collect'>>> {
   const folder = process.argv.find((argument) => argument.startsWith('--profile='))?.slice('--profile='.length)
   const profile = folder === undefined ? [] : ['--cpu-prof', '--cpu-prof-dir', folder]
-  return startServer([process.execPath, ...profile, ...args], { ready: / port=(\d+)/ })
+  const collecting = ['--expose-gc', '--import', new URL('collect.js', import.meta.url).href]
+  const server = await startServer([process.execPath, ...profile, ...collecting, ...args], { ready: / port=(\d+)/ })
+  return {
+    ...server,
+    async collect() {
+      server.signal('SIGUSR2')
+      // Memory goes back to the system a little later.
+      await new Promise((done) => setTimeout(done, 3000))
+    },
+  }
 }
 
 /** Starts a program on the first core. */
@@ -117,6 +129,7 @@ export async function startServer(command: readonly string[], options: ServerOpt
       cpuSeconds: () => cpuSecondsOf(pid),
       memoryBytes: () => memoryBytesOf(pid),
       stderr: () => stderr,
+      signal: (name) => child.kill(name),
       stop,
     }
   await stop()

@@ -36,6 +36,8 @@ export const quick: Scale = {
 
 /** Messages that nobody has received yet, at saturation, for each client. */
 const inFlight = 16
+/** How long messages flow before their times count. */
+const warmMs = 4000
 /** 1 KiB with what each protocol puts around it being its own affair. */
 const bodyBytes = 1024
 /** Numbers of clients that only one part of the work has. */
@@ -130,7 +132,8 @@ export async function saturated(
 /** So many messages a second: how long each takes. */
 export async function atRate(service: Service, rate: number, { clients, seconds }: Scale): Promise<Percentiles> {
   const busy = await pool(clients, service)
-  await flow(busy, { rate, ms: 1000 })
+  // Until the server's code is compiled: the threads that do it share its core.
+  await flow(busy, { rate: 5000, ms: warmMs })
   await pause(300)
   busy.received.length = 0
   await flow(busy, { rate, ms: seconds * 1000 })
@@ -237,9 +240,11 @@ export async function idling(service: Service, { idle }: Scale): Promise<number>
   }
   await leave(await enter())
   await pause(2000)
+  await service.collect?.()
   const before = service.memoryBytes()
   const clients = await enter()
   await pause(2000)
+  await service.collect?.()
   const bytes = Math.round((service.memoryBytes() - before) / idle)
   await leave(clients)
   return bytes

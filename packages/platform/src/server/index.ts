@@ -89,8 +89,8 @@ async function serve(http: Server, options: ServeOptions): Promise<Listener> {
     handleProtocols: (offered) => [...offered].find((name) => options.subprotocols.includes(name)) ?? false,
   })
   http.on('upgrade', (request, socket, head) => {
-    // An error without a listener would end the process.
-    socket.on('error', () => {})
+    // An error without a listener would end the process. Not a function of this call: it would keep the request as long as the socket.
+    socket.on('error', ignore)
     const refuse = (answer: string): void => void socket.end(answer, () => socket.destroy())
     const offered = (request.headers['sec-websocket-protocol'] ?? '').split(',').map((name) => name.trim())
     if (!offered.some((name) => options.subprotocols.includes(name))) {
@@ -127,6 +127,8 @@ function listen(http: Server, options: ListenOptions): Promise<void> {
     http.listen({ port: options.port, host: options.host ?? '127.0.0.1' }, listening)
   })
 }
+
+function ignore(): void {}
 
 function isLoopback(address: string): boolean {
   return address === '::1' || /^(?:::ffff:)?127\./.test(address)

@@ -63,7 +63,10 @@ export function createWaitingRoom(limits: WaitingLimits | undefined, isProxy: (a
       inside.set(nameOf(socket), { socket, network })
       socket.on('close', onClose)
     },
-    leave,
+    leave(socket) {
+      socket.off('close', onClose)
+      leave(socket)
+    },
     close() {
       for (const { socket } of [...inside.values()]) socket.destroy()
     },
