@@ -3,14 +3,14 @@
  * acknowledgements. A device acknowledges at once and keeps nothing.
  * @module
  */
-import { randomUUID } from 'node:crypto'
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { type Address, type DeviceId, parseAddress } from '@parley/core'
 import { signCard, signStatement } from '@parley/identity'
 import { generateKey, importKey, type Jwk, publicJwk, thumbprint } from '@parley/jose'
-import { type C2sClientOptions, c2sProtocol, createC2sClient, type OutgoingStanza } from '@parley/stream'
+import { type C2sClientOptions, c2sProtocol, createC2sClient } from '@parley/stream'
+import { createDevice, type Device } from './relay-device.ts'
 import { type Client, dialWebSocket, type Listener, type Service, startNode } from './relay-service.ts'
 import { random } from './work.ts'
 
@@ -131,56 +131,24 @@ function connect(
   const stream = createC2sClient({ ...own, position, relayKey: undefined, random, ...(isNew ? { register } : {}) })
   const socket = dialWebSocket(url, c2sProtocol)
   const closed = new Promise<void>((done) => socket.once('close', () => done()))
-  let epoch = ''
   return new Promise((resolve, reject) => {
-    socket.once('error', reject)
-    const act = ({ frames, events }: ReturnType<typeof stream.receive>): void => {
-      for (const frame of frames) socket.send(frame)
-      let accepted = 0
-      let handled: number | undefined
-      for (const event of events) {
-        if (event.kind === 'stanza') {
-          listener.message?.(event.stanza.body)
-          handled = event.stanza.n ?? handled
-        } else if (event.kind === 'accepted') accepted++
-        else if (event.kind === 'ready') {
-          epoch = event.welcome.epoch
-          resolve({ send, close })
-        } else if (event.kind === 'fatal' || event.kind === 'bounced') reject(new Error(JSON.stringify(event)))
-      }
-      if (accepted > 0) listener.accepted?.(accepted)
-      if (handled !== undefined) acknowledge(handled)
-    }
-    // What came in one piece is acknowledged in one piece: an agent commits it so, too.
-    let handledUpTo = 0
-    const acknowledge = (n: number): void => {
-      account.position = { epoch, n }
-      if (handledUpTo === 0)
-        queueMicrotask(() => {
-          const upTo = handledUpTo
-          handledUpTo = 0
-          act(stream.handled(upTo))
-        })
-      handledUpTo = n
-    }
-    const send = (to: number, body: Uint8Array): void => {
-      const now = Date.now()
-      const stanza: OutgoingStanza = {
-        // A brand: what a StanzaId is.
-        id: `urn:uuid:${randomUUID()}` as OutgoingStanza['id'],
-        to: [addressOf(to)],
-        class: 'durable',
-        sent: now,
-        expiry: now + 86_400_000,
-        entries: [{ device: '*', octets: entry }],
-        body,
-      }
-      act(stream.send(stanza))
-    }
+    let device: Device | undefined
     const close = async (): Promise<void> => {
+      account.position = device?.position
       socket.close()
       await closed
     }
-    socket.on('message', (frame: Buffer) => act(stream.receive(frame, Date.now())))
+    socket.once('error', reject)
+    socket.on('message', (frame: Buffer) => {
+      if (device !== undefined) return device.take(frame)
+      const { frames, events } = stream.receive(frame, Date.now())
+      for (const each of frames) socket.send(each)
+      for (const event of events) {
+        if (event.kind !== 'ready') return reject(new Error(JSON.stringify(event)))
+        const made = createDevice({ socket, own, welcome: event.welcome, listener, entry })
+        device = made
+        resolve({ send: (to, body) => made.send(addressOf(to), body), close })
+      }
+    })
   })
 }
