@@ -36,6 +36,9 @@ const limits = {
   registrationsPerPeerPerHour: 100_000_000,
 }
 
+/** What the unit for systemd and the container start it with. */
+const asDeployed = { NODE_OPTIONS: '--max-semi-space-size=24' }
+
 export type ParleyOptions = {
   /** Has everything written, also what is acknowledged at once. */
   readonly storesAll?: boolean
@@ -60,7 +63,7 @@ export async function startParley(folder: string, options: ParleyOptions = {}): 
     routes: other === undefined ? [] : [`${other.domain}=ws://127.0.0.1:${other.port}`],
   }
   writeFileSync(config, JSON.stringify(settings))
-  const { port, stderr, ...server } = await startNode([bin, '--config', config])
+  const { port, stderr, ...server } = await startNode([bin, '--config', config], asDeployed)
   const accounts = new Map<number, Account>()
   return {
     ...server,

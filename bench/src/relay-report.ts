@@ -85,7 +85,7 @@ export function print(run: Run): void {
     console.log([name.padEnd(36), ...figures.map((one) => String(of(one) ?? '-').padStart(width))].join(''))
   if (federation !== undefined)
     console.log(
-      `\nTwo relays: ${federation.perSecond} messages a second, ${federation.cpuMicros} microseconds at the sending one, ${federation.otherCpuMicros} at the receiving one.`,
+      `\nTwo relays: ${federation.perSecond} messages a second, ${federation.cpuMicros} microseconds at the sending one, which stores all, ${federation.otherCpuMicros} at the receiving one.`,
     )
   for (const { name, memory } of figures)
     if (memory !== undefined)

@@ -69,11 +69,14 @@ export async function freePort(): Promise<number> {
 }
 
 /** Starts a program of Node that prints `port=…` when it is ready. `--profile=FOLDER` has it write a profile there. */
-export async function startNode(args: readonly string[]): Promise<ServerProcess & Required<Pick<Service, 'collect'>>> {
+export async function startNode(
+  args: readonly string[],
+  env: Readonly<Record<string, string>> = {},
+): Promise<ServerProcess & Required<Pick<Service, 'collect'>>> {
   const folder = process.argv.find((argument) => argument.startsWith('--profile='))?.slice('--profile='.length)
   const profile = folder === undefined ? [] : ['--cpu-prof', '--cpu-prof-dir', folder]
   const collecting = ['--expose-gc', '--import', new URL('collect.js', import.meta.url).href]
-  const server = await startServer([process.execPath, ...profile, ...collecting, ...args], { ready: / port=(\d+)/ })
+  const server = await startServer([process.execPath, ...profile, ...collecting, ...args], { ready: / port=(\d+)/, env })
   return {
     ...server,
     async collect() {

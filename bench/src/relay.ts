@@ -16,7 +16,7 @@ import { freePort, type Service } from './relay-service.ts'
 import { absent, atRate, idling, logins, mixed, quick, saturated, whole } from './relay-work.ts'
 
 /** More than any part takes of somebody else's server. */
-const partMs = 300_000
+const partMs = 120_000
 const asJson = process.argv.includes('--json')
 const scale = process.argv.includes('--quick') ? quick : whole
 const only = process.argv
