@@ -3,14 +3,15 @@
  * allows it; what they have told of their cards, and bounces for what never arrived.
  * @module
  */
-import { type Address, type Connection, type DeviceId, type Domain, isMessagingError, type JsonObject } from '@parley/core'
+import type { Address, Connection, DeviceId, Domain, JsonObject } from '@parley/core'
 import type { MailboxItem } from '@parley/mailbox'
 import { type BounceCode, bounceCodes, type CardVersions, type StoredStanza } from '@parley/stream'
-import { deviceReader, domainReader, originOf, storeBounce } from './bounces.ts'
+import { domainReader, originOf } from './bounces.ts'
 import type { RelayContext } from './context.ts'
 import type { KeysOfDomains } from './domain-keys.ts'
 import { createPeer, type Peer, type PeerStatus } from './peer.ts'
 import type { Answer } from './requests.ts'
+import { tellSender } from './returns.ts'
 import type { Route, Way } from './routes.ts'
 
 /** With whom a relay federates. */
@@ -65,7 +66,7 @@ const versionsMax = 50_000
 const giveUpCount = 64
 
 export function createFederation(context: RelayContext, parts: FederationParts): Federation {
-  const { clock, limits, mailbox, domain, blocklist, telemetry } = context
+  const { limits, mailbox, domain, blocklist, telemetry } = context
   const peers = new Map<Domain, Peer>()
   /** The newest version of each card, as senders are told of it. */
   const versions = new Map<string, CardVersions>()
@@ -148,17 +149,7 @@ export function createFederation(context: RelayContext, parts: FederationParts):
   async function bounceBack(item: MailboxItem, code: BounceCode): Promise<void> {
     const origin = originOf(item.header)
     if (origin === undefined) return
-    try {
-      await storeBounce(mailbox, {
-        reader: deviceReader(origin.from, origin.device),
-        bounce: { id: origin.id, code, retryable: bounceCodes[code].retryable },
-        expiry: clock.now() + limits.lifetimeMs,
-      })
-    } catch (error) {
-      // A sender who does not read cannot be told, and must not keep what has ended, or what others sent, in the store.
-      if (!isMessagingError(error) || error.code !== 'ERR_MAILBOX_FULL') throw error
-      telemetry.count('relay.peer.bounce_dropped')
-    }
+    await tellSender(context, origin, { id: origin.id, code, retryable: bounceCodes[code].retryable })
     parts.onBounce(origin.from, origin.device)
   }
 

@@ -3,22 +3,22 @@
  * durable log; retried with backoff. What the other relay does not take is told to the sender's mailbox before it leaves the log.
  * @module
  */
-import { type Connection, isMessagingError, type JsonObject } from '@parley/core'
+import type { Connection, JsonObject } from '@parley/core'
 import {
-  type Bounce,
   createS2sInitiator,
   type S2sInitiator,
   type S2sInitiatorEvent,
   type S2sInitiatorOutput,
   type StoredStanza,
 } from '@parley/stream'
-import { deviceReader, domainReader, type Origin, originOf, storeBounce } from './bounces.ts'
+import { domainReader, type Origin } from './bounces.ts'
 import type { RelayContext } from './context.ts'
 import type { KeysOfDomains } from './domain-keys.ts'
 import { createLinks, type Link } from './link.ts'
 import { moved, type Progress, waitingSince } from './progress.ts'
 import { createQuestions } from './questions.ts'
 import type { Answer } from './requests.ts'
+import { createReturns, positionOf, type Sent } from './returns.ts'
 import type { Way } from './routes.ts'
 
 export interface Peer {
@@ -67,7 +67,7 @@ type Live = Link & Own
 type Own = {
   readonly stream: S2sInitiator
   readonly progress: Progress
-  readonly sent: { readonly n: number; readonly header: Uint8Array }[]
+  readonly sent: Sent[]
   /** What is acknowledged from now on is sent again. */
   isOver: boolean
 }
@@ -77,6 +77,7 @@ export function createPeer(context: RelayContext, parts: PeerParts): Peer {
   const { way, keys, dial, onCards, onBounce, track } = parts
   const reader = domainReader(way.domain)
   const questions = createQuestions(context, { onCards })
+  const returns = createReturns(context, { domain: way.domain, onBounce })
   const links = createLinks<Own>({
     ...context,
     kind: 'relay',
@@ -92,7 +93,6 @@ export function createPeer(context: RelayContext, parts: PeerParts): Peer {
   let used = clock.monotonic()
   /** Since when it cannot be reached; -1 once it was. */
   let unreachedSince: number | undefined
-  let refused: { readonly id: Bounce['id']; readonly times: number } | undefined
   let cancelRetry = (): void => {}
   let isPumping = false
   let isAgain = false
@@ -226,10 +226,10 @@ export function createPeer(context: RelayContext, parts: PeerParts): Peer {
     if (mine.isOver) return
     moved(mine.progress, clock.monotonic())
     onCards(cards)
-    const again = refusedNow(mine, bounced)
+    const again = returns.refusedNow(mine.sent, bounced)
     for (const bounce of bounced) {
-      const n = positionOf(mine, bounce.id)
-      if (n !== undefined && (again === undefined || n < again)) await handBack(mine, bounce)
+      const n = positionOf(mine.sent, bounce.id)
+      if (n !== undefined && (again === undefined || n < again)) await returns.handBack(mine.sent, bounce)
     }
     if (again !== undefined) {
       await mailbox.ack(reader, mailbox.epoch, again - 1)
@@ -245,42 +245,6 @@ export function createPeer(context: RelayContext, parts: PeerParts): Peer {
     telemetry.count('relay.peer.started_over')
     mine.isOver = true
     apply(mine, mine.stream.end('internal'))
-  }
-
-  /** The position of the first stanza that the other relay could not store just now: it goes again, and all behind it, in order. */
-  function refusedNow(mine: Live, bounced: readonly Bounce[]): number | undefined {
-    for (const { id, code } of bounced) {
-      const n = code === 'unavailable' ? positionOf(mine, id) : undefined
-      if (n === undefined) continue
-      refused = { id, times: refused?.id === id ? refused.times + 1 : 1 }
-      // One that is never taken must not stand before the others for ever.
-      if (refused.times <= limits.refusalsMax) return n
-    }
-    return undefined
-  }
-
-  function positionOf({ sent }: Live, id: Bounce['id']): number | undefined {
-    return sent.find(({ header }) => originOf(header)?.id === id)?.n
-  }
-
-  async function handBack({ sent }: Live, bounce: Bounce): Promise<void> {
-    const origin = sent.map(({ header }) => originOf(header)).find((each) => each?.id === bounce.id)
-    if (origin === undefined) return
-    const to = bounce.to?.filter((address) => address.endsWith(`@${way.domain}`))
-    const { id, code, retryable } = bounce
-    const told: Bounce = { id, ...(to === undefined || to.length === 0 ? {} : { to }), code, retryable }
-    try {
-      await storeBounce(mailbox, {
-        reader: deviceReader(origin.from, origin.device),
-        bounce: told,
-        expiry: clock.now() + limits.lifetimeMs,
-      })
-    } catch (error) {
-      // A sender who does not read cannot be told, and must not hold up what others send.
-      if (!isMessagingError(error) || error.code !== 'ERR_MAILBOX_FULL') throw error
-      telemetry.count('relay.peer.bounce_dropped')
-    }
-    onBounce(origin)
   }
 
   function maySend(mine: Live | undefined): mine is Live {
