@@ -84,7 +84,8 @@ describe('a frame', () => {
       fc.property(frame, (frame) => {
         const read = readFrame(writeFrame(frame))
         if (!read.ok) throw new Error(read.code)
-        expect(plain(read.frame)).toEqual(plain(frame))
+        // A stanza that was read has its header as it is stored, too.
+        expect(plain(read.frame)).toMatchObject(plain(frame) as object)
       }),
       500,
     )
